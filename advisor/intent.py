@@ -1,0 +1,227 @@
+"""advisor.yml: what the user wants. This model is its schema and its documentation.
+
+Every string that can reach a rendered file is matched against an allow-list here: a value
+that a configuration grammar could read as syntax is refused with its field's name, never
+escaped. M and G in sizes are powers of 1024.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from advisor.documents import Value
+
+SIZE = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>[KMGT]?)(?:i?B)?")
+FACTORS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `700M`, `1.5G` or `1048576`; `ValueError` otherwise.
+
+    >>> parse_size("700M")
+    734003200
+    >>> parse_size("1.5G")
+    1610612736
+    """
+    match = SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("should be a size such as 700M or 1.5G")
+    return int(float(match["number"]) * FACTORS[match["unit"]])
+
+
+def _as_size(value: object) -> object:
+    if isinstance(value, str):
+        value = parse_size(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise ValueError("should be a size above zero such as 700M or 1.5G")
+
+
+def _as_listen(value: object) -> object:
+    """`unix`, or an IP address and port: `127.0.0.1:8000`, `[::1]:8000`."""
+    if value == "unix":
+        return value
+    if isinstance(value, str):
+        address, _, port = value.rpartition(":")
+        bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+        try:
+            parsed = ipaddress.ip_address(bare)
+        except ValueError:
+            parsed = None
+        bracketed = bare != address
+        valid_port = re.fullmatch(r"[1-9]\d{0,4}", port) and int(port) <= 65535  # noqa: PLR2004
+        if parsed and valid_port and bracketed == (parsed.version == 6) and "%" not in bare:  # noqa: PLR2004
+            return value
+    raise ValueError("should be unix, 127.0.0.1:8000 or [::1]:8000")
+
+
+def _as_number(value: object) -> object:
+    """Refuse booleans, which Python counts as numbers."""
+    if isinstance(value, bool):
+        raise ValueError("should be a number")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+def _allowed(pattern: str, *, most: int) -> StringConstraints:
+    """A string that is exactly `pattern` and at most so many characters long."""
+    # \z and not $: in Python's syntax $ also matches before a final newline.
+    return StringConstraints(pattern=rf"\A(?:{pattern})\z", max_length=most, strict=True)
+
+
+_NAME = r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*"
+_IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_SEGMENT = r"[A-Za-z0-9._~@+-]+"
+
+Name = Annotated[str, _allowed(_NAME, most=32)]
+Module = Annotated[
+    str,
+    _allowed(
+        rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*(?::{_IDENTIFIER}(?:\.{_IDENTIFIER})*(?:\(\))?)?",
+        most=200,
+    ),
+]
+User = Annotated[str, _allowed(r"[a-z_][a-z0-9_-]*", most=32)]
+Domain = Annotated[str, _allowed(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", most=253)]
+Path = Annotated[str, _allowed(rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*)?/?", most=1024)]
+UrlPath = Annotated[str, _allowed(r"/[A-Za-z0-9._~@+/-]*", most=1024)]
+Duration = Annotated[str, _allowed(r"[1-9]\d{0,3}s", most=5)]
+Unit = Annotated[str, _allowed(r"[A-Za-z0-9][A-Za-z0-9_.@-]*\.service", most=200)]
+SettingId = Annotated[str, _allowed(r"[a-z_]+\.[a-z0-9_]+", most=100)]
+EnvironmentName = Annotated[str, _allowed(r"[A-Z_][A-Z0-9_]*", most=100)]
+EnvironmentValue = Annotated[str, _allowed(r"[A-Za-z0-9._~@+/:,=-]*", most=1000)]
+Size = Annotated[int, BeforeValidator(_as_size)]
+Listen = Annotated[str, BeforeValidator(_as_listen)]
+Positive = Annotated[int | float, BeforeValidator(_as_number), Field(gt=0)]
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of advisor.yml's mappings: frozen, strict, no unknown keys, no NaN."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class App(Section):
+    """The app and where it lives."""
+
+    name: Name | None = None
+    module: Module
+    interface: Literal["asgi", "wsgi"] | None = None
+    directory: Path | None = None
+    virtualenv: Path | None = None
+    user: User | None = None
+    health: UrlPath | None = None
+    environment: dict[EnvironmentName, EnvironmentValue] = {}
+    environment_file: Path | None = None
+    writable: list[Path] = []
+
+
+class Tls(Section):
+    """A certificate and its key, or `acme: true`."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    acme: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.acme == bool(self.certificate or self.key) or bool(self.certificate) != bool(
+            self.key
+        ):
+            raise ValueError("give certificate and key together, or acme: true")
+        return self
+
+
+class Cache(Section):
+    """How long one answer may serve everybody."""
+
+    microcache: Duration
+
+
+class Targets(Section):
+    """What the app must reach: requests a second, seconds at p99, requests in flight."""
+
+    rate_rps: Positive | None = None
+    p99_s: Positive | None = None
+    concurrency: PositiveInt | None = None
+
+
+class Budget(Section):
+    """What this app's server processes may use, the surge of a reload included."""
+
+    memory: Size | None = None
+    cpus: Positive | None = None
+
+
+class Database(Section):
+    """Connections the database allows, and those kept for others."""
+
+    max_connections: PositiveInt
+    reserved: Annotated[int, Field(ge=0)] = 0
+
+
+class Redis(Section):
+    """What Redis is used for."""
+
+    role: Literal["cache", "broker", "store"]
+
+
+class Celery(Section):
+    """Background workers that share the host."""
+
+    app: Module
+    kind: Literal["cpu", "io"]
+
+
+class Background(Section):
+    """Background work that shares the host's budget."""
+
+    celery: Celery | None = None
+
+
+class Limits(Section):
+    """What one client may send."""
+
+    request_body: Size | None = None
+    rate_per_client_rps: Positive | None = None
+
+
+class Systemd(Section):
+    """Our own unit, or a drop-in on one that exists."""
+
+    mode: Literal["unit", "dropin"]
+    unit: Unit | None = None
+
+
+class Intent(Section):
+    """advisor.yml: one app. Only `app.module` has to be there."""
+
+    app: App
+    server: Literal["gunicorn", "uvicorn", "hypercorn", "granian"] | None = None
+    listen: Listen | None = None
+    proxy: Literal["nginx", "caddy", "none"] | None = None
+    domain: Domain | None = None
+    tls: Tls | None = None
+    static: dict[UrlPath, Path] = {}
+    routes: dict[UrlPath, Literal["websocket", "stream"] | Cache] = {}
+    targets: Targets = Targets()
+    budget: Budget = Budget()
+    database: Database | None = None
+    redis: Redis | None = None
+    background: Background | None = None
+    limits: Limits = Limits()
+    manage: list[Literal["server", "proxy", "systemd"]] | None = None
+    systemd: Systemd | None = None
+    pins: dict[SettingId, Value] = {}
