@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Hashable, Iterable
 from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from advisor.documents import Document
 
 MAX_DOCUMENT_BYTES = 32 * 1024**2
+
+# list[str], literal['a','b'], function-before[...], constrained-int, and a model's class name
+_TRIED = re.compile(r"(?:list|dict|literal|function|constrained|tagged)[-\[]|[A-Z]\w*$")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -99,8 +103,11 @@ def validate(model: type[Model], data: Any, *, name: str) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = list(dict.fromkeys(_explain(detail) for detail in error.errors()))
-        raise InvalidInput("\n".join(f"{name}: {line}" for line in lines)) from None
+        wrong: dict[str, list[ErrorDetails]] = {}
+        for detail in error.errors():
+            wrong.setdefault(_field(detail["loc"]), []).append(detail)
+        lines = [f"{name}: {field}: {_explain(details)}" for field, details in wrong.items()]
+        raise InvalidInput("\n".join(lines)) from None
 
 
 def read(model: type[Model], path: Path) -> Model:
@@ -108,39 +115,39 @@ def read(model: type[Model], path: Path) -> Model:
     return validate(model, load(path), name=str(path))
 
 
-def _explain(detail: ErrorDetails) -> str:
-    field = _field(detail["loc"])
-    match detail["type"]:
+def _explain(details: list[ErrorDetails]) -> str:
+    """One field's fault; a union reports one for each member it tried."""
+    match details[0]["type"]:
         case "extra_forbidden":
-            return f"{field}: unknown key"
+            return "unknown key"
         case "missing":
-            return f"{field}: missing"
-        case "value_error" | "assertion_error":
-            message = str(detail.get("ctx", {}).get("error", detail["msg"]))
-        case _:
-            message = detail["msg"].removeprefix("Input should be ")
-            message = f"should be {message}" if message != detail["msg"] else message
-    return f"{field}: {message}, not {_shorten(detail['input'])}"
+            return "missing"
+    wanted = dict.fromkeys(_wanted(detail) for detail in details)
+    return f"{' or '.join(wanted)}, not {_shorten(details[0]['input'])}"
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    own = detail.get("ctx", {}).get("error")
+    return str(own) if own else detail["msg"].replace("Input should be", "should be")
 
 
 def _field(loc: Iterable[int | str]) -> str:
     """`('settings', 3, 'value', 'int')` as `settings[3].value`.
 
-    Pydantic appends the member of a union it tried; those are type names, not fields.
+    Pydantic appends the member of a union that it tried: a type's name, or one with brackets.
     """
-    tried = {"int", "float", "str", "bool", "function-after", "list[str]", "list[int]", "none"}
     out = ""
     for part in loc:
         if isinstance(part, int):
             out += f"[{part}]"
-        elif part not in tried and not part.startswith(("constrained-", "function-", "dict[")):
+        elif part not in {"int", "float", "str", "bool", "none"} and not _TRIED.match(part):
             out += f".{part}" if out else part
     return out or "document"
 
 
 def _shorten(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a line of a terminal
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def dump(document: Document, *, is_json: bool) -> str:

@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    StringConstraints,
     model_validator,
 )
+from pydantic_core import core_schema
 
 from advisor.documents import Value
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 SIZE = re.compile(r"(?P<number>\d{1,15}(?:\.\d{1,6})?)(?P<unit>[KMGT]?)(?:i?B)?")
 FACTORS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
@@ -60,8 +66,8 @@ def _as_listen(value: object) -> object:
         except ValueError:
             parsed = None
         bracketed = bare != address
-        valid_port = re.fullmatch(r"[1-9]\d{0,4}", port) and int(port) <= 65535  # noqa: PLR2004
-        if parsed and valid_port and bracketed == (parsed.version == 6) and "%" not in bare:  # noqa: PLR2004
+        valid_port = re.fullmatch(r"[1-9]\d{0,4}", port) and int(port) <= 65535
+        if parsed and valid_port and bracketed == (parsed.version == 6) and "%" not in bare:
             return value
     raise ValueError("should be unix, 127.0.0.1:8000 or [::1]:8000")
 
@@ -73,34 +79,99 @@ def _as_number(value: object) -> object:
     return value
 
 
-def _allowed(pattern: str, *, most: int) -> StringConstraints:
-    """A string that is exactly `pattern` and at most so many characters long."""
-    # \z and not $: in Python's syntax $ also matches before a final newline.
-    return StringConstraints(pattern=rf"\A(?:{pattern})\z", max_length=most, strict=True)
+@dataclass(frozen=True)
+class Allowed:
+    """A string that is exactly `pattern`, at most so many characters long; `says` what is right."""
+
+    pattern: str
+    most: int
+    says: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
+        """Check in Python: pydantic's own regular expressions know no look-ahead."""
+        return core_schema.no_info_before_validator_function(
+            self._check, core_schema.str_schema(max_length=self.most)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """What the check accepts, as JSON Schema says it."""
+        return handler(schema) | {"pattern": f"^(?:{self.pattern})$", "description": self.says}
+
+    def _check(self, value: object) -> object:
+        fits = isinstance(value, str) and re.fullmatch(self.pattern, value)
+        if not fits or len(str(value)) > self.most:
+            raise ValueError(f"should be {self.says}")
+        return value
 
 
-_NAME = r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*"
 _IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"
+_DOTTED = rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_SEGMENT = r"[A-Za-z0-9._~@+-]+"
+# A segment of dots alone would lead out of the folder that is meant.
+_SEGMENT = r"(?!\.\.?(?:/|$))[A-Za-z0-9._~@+-]+"
 
-Name = Annotated[str, _allowed(_NAME, most=32)]
-Module = Annotated[
+Name = Annotated[
     str,
-    _allowed(
-        rf"{_IDENTIFIER}(?:\.{_IDENTIFIER})*(?::{_IDENTIFIER}(?:\.{_IDENTIFIER})*(?:\(\))?)?",
-        most=200,
+    Allowed(
+        r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*",
+        most=32,
+        says="lower-case letters, digits, - and _, a letter first",
     ),
 ]
-User = Annotated[str, _allowed(r"[a-z_][a-z0-9_-]*", most=32)]
-Domain = Annotated[str, _allowed(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", most=253)]
-Path = Annotated[str, _allowed(rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*)?/?", most=1024)]
-UrlPath = Annotated[str, _allowed(r"/[A-Za-z0-9._~@+/-]*", most=1024)]
-Duration = Annotated[str, _allowed(r"[1-9]\d{0,3}s", most=5)]
-Unit = Annotated[str, _allowed(r"[A-Za-z0-9][A-Za-z0-9_.@-]*\.service", most=200)]
-SettingId = Annotated[str, _allowed(r"[a-z_]+\.[a-z0-9_]+", most=100)]
-EnvironmentName = Annotated[str, _allowed(r"[A-Z_][A-Z0-9_]*", most=100)]
-EnvironmentValue = Annotated[str, _allowed(r"[A-Za-z0-9._~@+/:,=-]*", most=1000)]
+Module = Annotated[
+    str,
+    Allowed(
+        rf"{_DOTTED}(?::{_DOTTED}(?:\(\))?)?",
+        most=200,
+        says="an import path such as shop.main:app or shop.main:create_app()",
+    ),
+]
+User = Annotated[
+    str, Allowed(r"[a-z_][a-z0-9_-]*", most=32, says="a user name such as shop or www-data")
+]
+Domain = Annotated[
+    str,
+    Allowed(
+        rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*", most=253, says="a host name such as shop.example"
+    ),
+]
+Path = Annotated[
+    str,
+    Allowed(
+        rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?",
+        most=1024,
+        says="an absolute path of letters, digits and . _ ~ @ + -, without . or .. steps",
+    ),
+]
+UrlPath = Annotated[
+    str,
+    Allowed(
+        rf"/(?:{_SEGMENT}(?:/{_SEGMENT})*/?)?",
+        most=1024,
+        says="a URL path such as /healthz, of letters, digits and . _ ~ @ + - /",
+    ),
+]
+Unit = Annotated[
+    str,
+    Allowed(r"[A-Za-z0-9][A-Za-z0-9_.@-]*\.service", most=200, says="a unit such as shop.service"),
+]
+SettingId = Annotated[
+    str, Allowed(r"[a-z_]+\.[a-z0-9_]+", most=100, says="a setting's id such as gunicorn.workers")
+]
+EnvironmentName = Annotated[
+    str, Allowed(r"[A-Z_][A-Z0-9_]*", most=100, says="a variable's name such as LOG_LEVEL")
+]
+EnvironmentValue = Annotated[
+    str,
+    Allowed(
+        r"[A-Za-z0-9._~@+/:,=-]*",
+        most=1000,
+        says="text of letters, digits and . _ ~ @ + / : , = - (secrets go in environment_file)",
+    ),
+]
+Duration = Annotated[str, Allowed(r"[1-9]\d{0,3}s", most=5, says="a time such as 1s")]
 Size = Annotated[int, BeforeValidator(_as_size)]
 Listen = Annotated[str, BeforeValidator(_as_listen)]
 Positive = Annotated[int | float, BeforeValidator(_as_number), Field(gt=0)]

@@ -37,9 +37,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001 - the callback acts on it
+    version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
     ] = False,
 ) -> None:
     pass
@@ -55,13 +55,14 @@ def _interrupt(signum: int, _frame: FrameType | None) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> Any:
     """Run the command line; the process ends with the exit code of the contract."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
     try:
         app(arguments)
     except AdvisorError as error:
         print(f"advisor: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
-        # The reader went away (`advisor ... | head`): nothing is left to say, nor anyone to say it to.
+        # The reader went away (`advisor ... | head`): there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

@@ -1,0 +1,43 @@
+# make demo   the whole job on two bundled apps
+# make test   lint, types and every test
+# Both make their own set-up: a virtual environment, and as root on Debian the packages below.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+export PATH := /usr/sbin:/sbin:$(PATH)
+
+.PHONY: demo test test-fast lint bench setup packages clean
+
+demo: setup
+	$(BIN)/advisor demo
+
+test: lint
+	$(BIN)/pytest
+
+test-fast: setup
+	$(BIN)/pytest -m "not daemon" -x -q
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+setup: packages $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]' --group dev
+	touch $@
+
+# What the demo and the tests start: each is installed only where its command is missing.
+packages:
+	@sh scripts/packages.sh nginx:nginx-light wrk:wrk systemd-analyze:systemd
+
+clean:
+	rm -rf $(VENV) dist build demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,138 @@
+"""`advisor recommend [URL]`: settings, reasons, findings, predictions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from advisor.documents import Facts, Measurement, Recommendation, Server
+
+
+class Format(StrEnum):
+    """How the recommendation is printed."""
+
+    table = "table"
+    json = "json"
+    yaml = "yaml"
+
+
+def command(
+    url: Annotated[
+        str | None, typer.Argument(help="A route of the running app to measure first.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="advisor.yml: what you want.")
+    ] = None,
+    facts_file: Annotated[
+        Path | None, typer.Option("--facts", help="Facts of another host (advisor inspect -o).")
+    ] = None,
+    measurement_file: Annotated[
+        Path | None, typer.Option("--measurement", help="A measurement (advisor probe -o).")
+    ] = None,
+    concurrency: Annotated[
+        str | None, typer.Option(metavar="N", help="Requests in flight to predict for.")
+    ] = None,
+    cpus: Annotated[
+        str | None, typer.Option(metavar="F", help="CPUs the app may use, such as 2 or 0.5.")
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory the app may use, reloads included: 700M, 4G."),
+    ] = None,
+    pid: Annotated[
+        int | None, typer.Option(min=1, help="A process of the server, where several run.")
+    ] = None,
+    measured_only: Annotated[
+        bool, typer.Option("--require-measured", help="Exit 4 rather than fall back.")
+    ] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Allow a private address.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Allow a public address.")] = False,
+    saturate: Annotated[
+        bool, typer.Option("--saturate", help="Look for the knee beside others' traffic too.")
+    ] = False,
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the document (.json or .yml).")
+    ] = None,
+) -> None:
+    """Say what to set for an app on this host, and why.
+
+    With a URL the running app is measured first; without one no request is sent, and what
+    cannot be seen is a labelled fall-back.
+    """
+    from advisor import files
+    from advisor.cli import options
+    from advisor.documents import Facts, Recommendation
+    from advisor.intent import Intent
+    from advisor.recommend import recommend, require_measured
+    from advisor.selection import servers_for
+
+    shape = Format.json if as_json else format_
+    budget: dict[str, Any] = {
+        "concurrency": options.whole("--concurrency", concurrency),
+        "cpus": options.number("--cpus", cpus),
+        "memory_bytes": options.size("--memory", memory),
+    }
+    if output:
+        files.check_replaceable(output, Recommendation)
+    intent = files.read(Intent, config) if config else None
+    given = files.read(Facts, facts_file) if facts_file else None
+    measurement = (
+        _probed(url, pid=pid, allow_remote=remote, allow_public=public, saturate=saturate)
+        if url
+        else _read(measurement_file)
+    )
+    if measured_only:
+        require_measured(measurement)
+    facts = given or _gathered(pid)
+    servers = servers_for(
+        facts, measurement, intent, pid=pid, single=bool(output) or shape is not Format.table
+    )
+    made = [
+        recommend(_limits_of(server, facts, given), measurement, intent, server=server, **budget)
+        for server in servers
+    ]
+    if output:
+        files.write_document(made[0], output)
+        typer.echo(f"Recommendation written to {output}.", err=True)
+    typer.echo("\n\n".join(_shown(each, shape, output) for each in made), nl=False)
+
+
+def _read(path: Path | None) -> Measurement | None:
+    from advisor import files
+    from advisor.documents import Measurement
+
+    return files.read(Measurement, path) if path else None
+
+
+def _probed(url: str, **how: Any) -> Measurement:
+    from advisor.probe import probe
+
+    return probe(url, on_progress=lambda line: typer.echo(line, err=True), **how)
+
+
+def _gathered(pid: int | None) -> Facts:
+    from advisor.host import gather
+
+    return gather(pid)
+
+
+def _limits_of(server: Server | None, facts: Facts, given: Facts | None) -> Facts:
+    """The facts with the limits of the server's own process, which are the ones that count."""
+    if given or server is None or facts.pid == server.pid:
+        return facts
+    return _gathered(server.pid)
+
+
+def _shown(rec: Recommendation, shape: Format, output: Path | None) -> str:
+    from advisor import files
+    from advisor.report.recommendation import table
+
+    if shape is Format.table:
+        return table(rec, saved_as=str(output) if output else None)
+    return files.dump(rec, is_json=shape is Format.json)

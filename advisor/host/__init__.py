@@ -1,0 +1,5 @@
+"""What a host is: its limits, programs and running app servers."""
+
+from advisor.host.facts import gather
+
+__all__ = ["gather"]

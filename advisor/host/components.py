@@ -1,0 +1,113 @@
+"""Which daemons are installed, in which versions and with which modules.
+
+Each program is asked by a command, and a pure function reads its answer. As root only files
+that root owns are run: a program in somebody's virtual environment is theirs to change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.documents import Component
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Daemons live in /usr/sbin, which is not on an ordinary user's PATH.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TIMEOUT_S = 5
+
+
+def parse_nginx(text: str) -> Component | None:
+    """`nginx -V`: the version, and the HTTP modules that are compiled in.
+
+    A module built as dynamic is there only where the configuration loads it, and left out.
+    """
+    version = re.search(r"^nginx version: \S+?/(\d+(?:\.\d+)+)", text, re.MULTILINE)
+    modules = re.findall(r"--with-(http_\w+)_module(?=\s|$)", text)
+    return Component(version=version[1], modules=sorted(set(modules))) if version else None
+
+
+def parse_nginx_openssl(text: str) -> Component | None:
+    """The OpenSSL that nginx runs with, from `nginx -V`."""
+    for word in ("running with", "built with"):
+        if found := re.search(rf"{word} OpenSSL (\d+(?:\.\d+)+[a-z]*)", text):
+            return Component(version=found[1])
+    return None
+
+
+def parse_openssl(text: str) -> Component | None:
+    """`openssl version`."""
+    found = re.match(r"OpenSSL (\d+(?:\.\d+)+[a-z]*)", text)
+    return Component(version=found[1]) if found else None
+
+
+def parse_systemd(text: str) -> Component | None:
+    """`systemctl --version`: the number that systemd's features go by."""
+    found = re.match(r"systemd (\d+)", text)
+    return Component(version=found[1]) if found else None
+
+
+def parse_caddy(text: str) -> Component | None:
+    """`caddy version`, with or without the v."""
+    found = re.match(r"v?(\d+(?:\.\d+)+)", text)
+    return Component(version=found[1]) if found else None
+
+
+Reader = tuple[str, tuple[str, ...], "Callable[[str], Component | None]"]
+# A later row of a component counts only where the earlier ones gave nothing: what matters is
+# the OpenSSL of the process that will speak TLS.
+READERS: tuple[Reader, ...] = (
+    ("nginx", ("nginx", "-V"), parse_nginx),
+    ("openssl", ("nginx", "-V"), parse_nginx_openssl),
+    ("openssl", ("openssl", "version"), parse_openssl),
+    ("systemd", ("systemctl", "--version"), parse_systemd),
+    ("caddy", ("caddy", "version"), parse_caddy),
+)
+
+
+def components() -> dict[str, Component]:
+    """The daemons found on this host, by name."""
+    answers: dict[tuple[str, ...], str] = {}
+    found: dict[str, Component] = {}
+    for name, command, parse in READERS:
+        if name in found:
+            continue
+        if command not in answers:
+            answers[command] = _answer(command)
+        if component := parse(answers[command]):
+            found[name] = component
+    return found
+
+
+def _answer(command: tuple[str, ...]) -> str:
+    """What the program prints on either stream; empty where it is not there or says nothing."""
+    program = find(command[0])
+    if program is None:
+        return ""
+    try:
+        done = subprocess.run(
+            [program, *command[1:]],
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": SYSTEM_PATH, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return (done.stdout + done.stderr).decode(errors="replace")
+
+
+def find(name: str) -> str | None:
+    """The program's path, system folders first; None where it is missing or not to be trusted."""
+    path = shutil.which(name, path=f"{SYSTEM_PATH}:{os.environ.get('PATH', '')}")
+    if path is None or os.geteuid() != 0:
+        return path
+    status = Path(path).stat()
+    return path if status.st_uid == 0 and not status.st_mode & 0o022 else None

@@ -1,0 +1,143 @@
+"""The Python environment of a server, read from its files: nothing in it is ever run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor.host.tree import content
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# The distributions whose versions decide what a rendered setting may say.
+PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker")
+LIBRARY = re.compile(r"(?:python|pypy)(?P<version>\d+\.\d+)t?")
+DISTRIBUTION = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info"
+)
+SITE_PACKAGES = re.compile(r" (?P<prefix>/\S+)/lib(?:64)?/python\d\.\d+t?/site-packages/")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A server's interpreter: version as exact as its files say, packages found by name."""
+
+    virtualenv: str | None
+    python: str | None
+    packages: dict[str, str]
+
+
+def own() -> Installation:
+    """The advisor's own environment."""
+    virtualenv = sys.prefix if sys.prefix != sys.base_prefix else None
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Installation(virtualenv, version, _packages(map(Path, sys.path)))
+
+
+def installation(
+    programs: Iterable[str], *, executable: str | None, mapped: str, home: Path, root: Path
+) -> Installation:
+    """The environment of a process.
+
+    Args:
+        programs: absolute paths from its command line: the interpreter and the script.
+        executable: what /proc/PID/exe points to, the interpreter behind the virtual
+            environment's link.
+        mapped: its /proc/PID/maps, which shows the environment's compiled modules when the
+            command line does not; empty where it may not be read.
+        home: the home folder of its user, for packages installed with `pip install --user`.
+        root: its file system as seen from here.
+    """
+    virtualenv = next(_virtualenvs([*programs], mapped, root), None)
+    prefix = virtualenv or (_prefix(executable) if executable else None)
+    config = _pyvenv(_below(root, virtualenv)) if virtualenv else {}
+    libraries = list(_libraries(_below(root, prefix))) if prefix else []
+    version = config.get("version") or config.get("version_info")
+    python = (
+        ".".join(version.split(".")[:3])
+        if version
+        else next(_versions([*(library.name for library in libraries[:1])], executable), None)
+    )
+    sites = [library / "site-packages" for library in libraries]
+    if not virtualenv or config.get("include-system-site-packages") == "true":
+        sites += _system_sites(executable, python, home, root)
+    return Installation(virtualenv, python, _packages(sites))
+
+
+def _virtualenvs(programs: list[str], mapped: str, root: Path) -> Iterator[str]:
+    prefixes = [os.path.dirname(os.path.dirname(program)) for program in programs]  # noqa: PTH120 - a text of another file system
+    prefixes += dict.fromkeys(match["prefix"] for match in SITE_PACKAGES.finditer(mapped))
+    return (prefix for prefix in prefixes if (_below(root, prefix) / "pyvenv.cfg").is_file())
+
+
+def _pyvenv(prefix: Path) -> dict[str, str]:
+    try:
+        text = content(prefix / "pyvenv.cfg", most=4096).decode(errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in text.splitlines())
+    return {key.strip().lower(): value.strip() for key, _, value in pairs}
+
+
+def _prefix(executable: str) -> str:
+    return os.path.dirname(os.path.dirname(executable)) or "/"  # noqa: PTH120 - as above
+
+
+def _libraries(prefix: Path) -> Iterator[Path]:
+    """`lib/python3.11` and its like, the newest first."""
+    found = [path for lib in ("lib", "lib64") for path in (prefix / lib).glob("python3.*")]
+    named = [path for path in found if LIBRARY.fullmatch(path.name)]
+    return iter(
+        sorted(named, key=lambda path: int(path.name.rpartition(".")[2].rstrip("t")), reverse=True)
+    )
+
+
+def _versions(libraries: list[str], executable: str | None) -> Iterator[str]:
+    names = [os.path.basename(executable)] if executable else []  # noqa: PTH119 - as above
+    for name in [*names, *libraries]:
+        if match := LIBRARY.fullmatch(name):
+            yield match["version"]
+
+
+def _system_sites(
+    executable: str | None, python: str | None, home: Path, root: Path
+) -> Iterator[Path]:
+    """Where an interpreter looks outside of any virtual environment, Debian's places too."""
+    minor = ".".join((python or "").split(".")[:2])
+    yield _below(root, str(home)) / f".local/lib/python{minor}/site-packages"
+    for prefix in dict.fromkeys(filter(None, ("/usr/local", _prefix(executable or ""), "/usr"))):
+        for name in ("site-packages", "dist-packages"):
+            yield _below(root, prefix) / f"lib/python{minor}" / name
+    yield _below(root, "/usr/lib/python3/dist-packages")
+
+
+def _packages(sites: Iterable[Path]) -> dict[str, str]:
+    """Versions by the folders that pip or Debian left; the first place that has one counts.
+
+    The folder's name carries the version (PyPA's "Recording installed projects"), so no file
+    of somebody else's environment has to be opened.
+    """
+    found: dict[str, str] = {}
+    for site in sites:
+        for name in _names(site):
+            match = DISTRIBUTION.fullmatch(name)
+            package = match["name"].lower().replace("_", "-") if match else ""
+            if match and package in PACKAGES:
+                found.setdefault(package, match["version"])
+    return found
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return []
+
+
+def _below(root: Path, path: str) -> Path:
+    return root / path.lstrip("/")

@@ -1,0 +1,78 @@
+"""Kernel and descriptor limits that apply to one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from advisor.documents import Kernel, Unknown
+from advisor.host.tree import proc, text, under
+
+
+def kernel(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Kernel, list[Unknown]]:
+    """Descriptor limits of the process, and its network namespace's backlog and port range.
+
+    /proc/sys/net shows the reader's namespace only: where the process has another one, its
+    values are null.
+    """
+    same, unknown = _same_network(pid, root)
+    soft, hard = parse_nofile(text(under(root, f"{proc(pid)}/limits")))
+    ports = [int(word) for word in _net(root, "ipv4/ip_local_port_range").split()] if same else []
+    somaxconn = _net(root, "core/somaxconn") if same else ""
+    return (
+        Kernel(
+            somaxconn=int(somaxconn) if somaxconn else None,
+            nofile_soft=soft,
+            nofile_hard=hard,
+            ip_local_port_range=ports or None,
+        ),
+        unknown,
+    )
+
+
+def parse_nofile(text: str) -> tuple[int | None, int | None]:
+    """Soft and hard limit of open files in a text of /proc/PID/limits; null is "unlimited".
+
+    >>> parse_nofile("Max open files            1024                 524288               files")
+    (1024, 524288)
+    """
+    for line in text.splitlines():
+        if line.startswith("Max open files"):
+            soft, hard = line.removeprefix("Max open files").split()[:2]
+            return (_count(soft), _count(hard))
+    return (None, None)
+
+
+def _same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
+    """Whether the process shares the reader's network namespace; assumed where unreadable."""
+    if pid is None:
+        return True, []
+    try:
+        theirs = under(root, f"/proc/{pid}/ns/net").readlink()
+        same = theirs == under(root, "/proc/self/ns/net").readlink()
+    except PermissionError:
+        return True, [
+            Unknown(
+                what=f"network namespace of pid {pid}",
+                why="not readable by this user; taken to be this host's own",
+                remedy="run as root",
+            )
+        ]
+    except OSError:
+        return True, []
+    if same:
+        return True, []
+    return False, [
+        Unknown(
+            what=f"somaxconn and port range of pid {pid}",
+            why="it has a network namespace of its own",
+            remedy=f"nsenter --net --target {pid} advisor inspect",
+        )
+    ]
+
+
+def _net(root: Path, name: str) -> str:
+    return text(under(root, f"/proc/sys/net/{name}"))
+
+
+def _count(word: str) -> int | None:
+    return int(word) if word.isdigit() else None

@@ -1,0 +1,54 @@
+"""Reading below a root, so that a copied tree of /proc and /sys reads as its own host."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
+
+
+def under(root: Path, path: PurePosixPath | str) -> Path:
+    """An absolute path of the examined host, as a path of this one.
+
+    >>> from pathlib import Path
+    >>> str(under(Path("/copy"), "/proc/meminfo"))
+    '/copy/proc/meminfo'
+    """
+    return root / str(path).lstrip("/")
+
+
+def proc(pid: int | None) -> str:
+    """The directory of a process below /proc; None is the reading process."""
+    return f"/proc/{'self' if pid is None else pid}"
+
+
+def text(path: Path) -> str:
+    """The text of a file without its final newline; empty where it cannot be read."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def content(path: Path, *, most: int) -> bytes:
+    """At most so many bytes of a regular file; `OSError` for anything else.
+
+    For files that somebody else chose: a named pipe in its place would wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", str(path))
+        return stream.read(most)
+
+
+def clean(words: str) -> str:
+    """Text without the half characters that stand for bytes that are no UTF-8.
+
+    Command lines and paths are bytes to the kernel; documents carry text only.
+    """
+    return words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,277 @@
+"""The joint choice of worker class, workers and threads under every constraint at once.
+
+Bytes, seconds, CPUs (fractions allowed) and requests a second throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from advisor.model.capacity import (
+    CLASSES,
+    GTHREAD,
+    SYNC,
+    UVICORN_WORKER,
+    Configuration,
+    pinned,
+    pooled,
+    response_at_rate,
+    throughput,
+)
+from advisor.model.constraints import boots, fits, nothing
+from advisor.model.queueing import bound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from advisor.model.capacity import Bracket, Demand, WorkerClass
+    from advisor.model.constraints import Constraints, Pins
+    from advisor.model.memory import MemoryCost
+
+# Throughput that is given up for less memory.
+SLACK = 0.02
+THREADS = (2, 4, 8, 16, 32, 64, 128, 256)
+FALLBACK_THREADS = 8
+
+CANDIDATES: dict[str, tuple[WorkerClass, ...]] = {
+    "wsgi": (SYNC, GTHREAD),
+    "asgi": (UVICORN_WORKER,),
+}
+
+Binding = Literal["cpu", "memory", "boot_cpu", "concurrency", "downstream", "targets", "pins"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A configuration with the middle of its predicted throughput and its memory."""
+
+    config: Configuration
+    rps: float | None
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The chosen configuration, what it should give, and what stopped growth.
+
+    `fewer`, `more` have one worker less and more, `other` are the best of other classes and
+    half and double the threads. `meets_targets` is None where no rate was asked for.
+    """
+
+    config: Configuration
+    concurrency: int
+    binding: Binding
+    throughput: Bracket | None
+    response: Bracket | None
+    p99: Bracket | None
+    memory: Bracket
+    needed_bytes: int
+    fewer: Candidate | None
+    more: Candidate | None
+    other: tuple[Candidate, ...]
+    meets_targets: bool | None = None
+
+
+def choose(
+    interface: str, demand: Demand, cost: MemoryCost, limits: Constraints, pins: Pins
+) -> Plan:
+    """The smallest configuration within 2 % of the best, or the smallest that meets the targets.
+
+    Raises `NothingFeasible`, with the arithmetic, when memory holds no configuration.
+    """
+
+    def candidate(config: Configuration) -> Candidate:
+        return Candidate(config, _middle(config, demand, limits), round(cost.steady(config).value))
+
+    feasible = [
+        candidate(config)
+        for config in _configurations(interface, demand, limits, pins)
+        if fits(config, cost, limits, pins)
+    ]
+    if not feasible:
+        raise nothing(_smallest(interface, pins), cost, limits, pins)
+
+    meeting = [found for found in feasible if _meets(found, demand, limits)]
+    wanted = limits.rate_rps is not None
+    best = max(_rps(found) for found in feasible)
+    good = meeting or [found for found in feasible if _rps(found) >= (1 - SLACK) * best]
+    chosen = min(good, key=_size).config
+
+    fewer = replace(chosen, workers=chosen.workers - 1) if chosen.workers > 1 else None
+    more = replace(chosen, workers=chosen.workers + 1)
+    rate = limits.rate_rps
+    served = throughput(chosen, demand, limits.cores, limits.concurrency)
+    return Plan(
+        config=chosen,
+        concurrency=limits.concurrency,
+        binding=_binding(chosen, feasible, demand, cost, limits, pins, met=bool(meeting)),
+        throughput=served,
+        response=_response(chosen, demand, limits, served),
+        p99=response_at_rate(0.99, chosen, demand, limits.cores, rate) if rate else None,
+        memory=cost.steady(chosen),
+        needed_bytes=cost.needed(chosen),
+        fewer=candidate(fewer) if fewer else None,
+        more=candidate(more),
+        other=tuple(_others(chosen, feasible)),
+        meets_targets=bool(meeting) if wanted else None,
+    )
+
+
+def fall_back(interface: str, cost: MemoryCost, limits: Constraints, pins: Pins) -> Plan:
+    """A configuration without a measurement: one worker a whole CPU, fewer where memory is short.
+
+    Rounded down, because a worker beyond the quota is throttled (automaxprocs#98), and never
+    to none (puma#3827). WSGI gets 8 threads a worker. Raises `NothingFeasible` as `choose`.
+    """
+    default = GTHREAD if interface == "wsgi" else UVICORN_WORKER
+    worker_class = CLASSES[pins.worker_class] if pins.worker_class else default
+    threads = pins.threads or (FALLBACK_THREADS if worker_class.kind == "threads" else 1)
+    whole = max(1, math.floor(limits.cores))
+    counts = [pins.workers] if pins.workers else range(whole, 0, -1)
+    configs = [Configuration(worker_class, count, threads) for count in counts]
+    fitting = [config for config in configs if fits(config, cost, limits, pins)]
+    if not fitting:
+        raise nothing(configs[-1], cost, limits, pins)
+    chosen = fitting[0]
+    shrunk: Binding = "memory" if cost.needed(configs[0]) > limits.memory_bytes else "boot_cpu"
+    free: Binding = "cpu" if chosen == configs[0] else shrunk
+    return Plan(
+        config=chosen,
+        concurrency=limits.concurrency,
+        binding="pins" if pins.workers else free,
+        throughput=None,
+        response=None,
+        p99=None,
+        memory=cost.steady(chosen),
+        needed_bytes=cost.needed(chosen),
+        fewer=None,
+        more=None,
+        other=(),
+    )
+
+
+def _configurations(
+    interface: str, demand: Demand, limits: Constraints, pins: Pins
+) -> Iterator[Configuration]:
+    fixed = (CLASSES[pins.worker_class],) if pins.worker_class else CANDIDATES[interface]
+    for worker_class in fixed:
+        free: Iterable[int] = THREADS if worker_class.kind == "threads" else (1,)
+        for threads in [pins.threads] if pins.threads else free:
+            if threads > 1 and worker_class.kind == "one":
+                continue
+            most = _useful(Configuration(worker_class, 1, threads), demand, limits)
+            for workers in [pins.workers] if pins.workers else range(1, most + 1):
+                yield Configuration(worker_class, workers, threads)
+
+
+def _useful(config: Configuration, demand: Demand, limits: Constraints) -> int:
+    """Workers beyond which neither a core nor a slot is gained."""
+    demand = demand.under(config.worker_class)
+    if config.worker_class.kind == "loop":
+        held = demand.cpu_s + demand.blocked_s
+        most = math.ceil(limits.cores * held / demand.cpu_s - 1e-9)
+    else:
+        slots = config.slots(limits.concurrency)
+        most = max(math.ceil(limits.cores), math.ceil(limits.concurrency / slots))
+    return max(1, min(most, limits.concurrency))
+
+
+def _middle(config: Configuration, demand: Demand, limits: Constraints) -> float:
+    demand = demand.under(config.worker_class)
+    ceiling = demand.ceiling_rps or math.inf
+    bounds = (
+        min(rate(config, demand, limits.cores, limits.concurrency), ceiling)
+        for rate in (pooled, pinned)
+    )
+    return sum(bounds) / 2
+
+
+def _response(
+    config: Configuration, demand: Demand, limits: Constraints, served: Bracket
+) -> Bracket | None:
+    """The median response: at the rate asked for, else N / X of a closed load.
+
+    N / X is the mean, which right-skewed response times keep at or above their median; so the
+    low end is a request that meets no queue.
+    """
+    if limits.rate_rps is not None:
+        return response_at_rate(0.5, config, demand, limits.cores, limits.rate_rps)
+    if min(served.low, served.value) <= 0:
+        return None
+    alone = demand.under(config.worker_class).total_s
+    mean, longest = (limits.concurrency / rate for rate in (served.value, served.low))
+    return replace(served, value=mean, low=min(alone, mean), high=longest)
+
+
+def _meets(found: Candidate, demand: Demand, limits: Constraints) -> bool:
+    if limits.rate_rps is None or _rps(found) < limits.rate_rps:
+        return False
+    if limits.p99_s is None:
+        return True
+    p99 = response_at_rate(0.99, found.config, demand, limits.cores, limits.rate_rps)
+    return p99 is not None and p99.high <= limits.p99_s
+
+
+def _binding(
+    chosen: Configuration,
+    feasible: list[Candidate],
+    demand: Demand,
+    cost: MemoryCost,
+    limits: Constraints,
+    pins: Pins,
+    *,
+    met: bool,
+) -> Binding:
+    """The constraint that stopped growth: what keeps the largest of its kind from one more."""
+    if pins.workers is not None:
+        return "pins"
+    if met:
+        return "targets"
+    kin = [found.config for found in feasible if _kin(found.config, chosen)]
+    largest = max(kin, key=lambda config: config.workers)
+    one_more = replace(largest, workers=largest.workers + 1)
+    more = Candidate(one_more, _middle(one_more, demand, limits), 0)
+    if _rps(more) > _middle(largest, demand, limits) * (1 + SLACK / 10):
+        if cost.needed(more.config) > limits.memory_bytes:
+            return "memory"
+        if not boots(more.config, limits):
+            return "boot_cpu"
+    priced = demand.under(chosen.worker_class)
+    if demand.ceiling_rps and _rps(more) >= (1 - SLACK) * demand.ceiling_rps:
+        return "downstream"
+    cpu_rps = limits.cores / priced.cpu_s
+    alone = bound(limits.concurrency, priced.total_s, 0.0, math.inf)
+    return "cpu" if cpu_rps <= alone * (1 + SLACK) else "concurrency"
+
+
+def _others(chosen: Configuration, feasible: list[Candidate]) -> Iterator[Candidate]:
+    """Half and double the threads, and the best of each other class."""
+    for found in feasible:
+        config = found.config
+        same = (config.worker_class, config.workers) == (chosen.worker_class, chosen.workers)
+        if same and config.threads in {chosen.threads // 2, chosen.threads * 2}:
+            yield found
+    for name in dict.fromkeys(found.config.worker_class.name for found in feasible):
+        if name != chosen.worker_class.name:
+            rivals = [found for found in feasible if found.config.worker_class.name == name]
+            best = max(map(_rps, rivals))
+            yield min((r for r in rivals if _rps(r) >= (1 - SLACK) * best), key=_size)
+
+
+def _smallest(interface: str, pins: Pins) -> Configuration:
+    fixed = CLASSES[pins.worker_class] if pins.worker_class else CANDIDATES[interface][0]
+    return Configuration(fixed, pins.workers or 1, pins.threads or 1)
+
+
+def _kin(one: Configuration, other: Configuration) -> bool:
+    return (one.worker_class, one.threads) == (other.worker_class, other.threads)
+
+
+def _rps(found: Candidate) -> float:
+    return found.rps or 0.0
+
+
+def _size(found: Candidate) -> tuple[int, int, int]:
+    return found.memory_bytes, found.config.workers, found.config.threads

@@ -1,0 +1,138 @@
+"""Does anybody else talk to this port? Asked of the kernel, by netlink socket diagnosis.
+
+Others' traffic is a new connection that is not ours, or growing byte counts on one; never
+CPU, an old TIME_WAIT or an idle connection. Any user may ask (sock_diag(7)).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST_DUMP = 0x301
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_INET_DIAG_INFO = 2
+_ALL_STATES_BUT_LISTEN = 0xFFF & ~(1 << 10)
+_HEADER = struct.Struct("=IHHII")
+# family, state, timer, retrans | sport, dport, src, dst | ... : struct inet_diag_msg
+_MESSAGE = struct.Struct("=BBBB2s2s16s16s")
+_MESSAGE_SIZE = 72
+_BYTES_ACKED_OFFSET = 120  # in struct tcp_info; bytes_received follows
+
+Peer = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One TCP connection at the server's port: who is at the other end, bytes moved so far."""
+
+    peer: Peer
+    bytes_moved: int
+
+
+def connections(port: int) -> list[Connection]:
+    """All TCP connections at local `port` of this network namespace; `OSError` if not told."""
+    found = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for payload in _dump(family, port):
+            message = _MESSAGE.unpack_from(payload)
+            peer_port = int.from_bytes(message[5], "big")
+            raw = message[7][:4] if message[0] == socket.AF_INET else message[7]
+            peer = (_plain(raw), peer_port)
+            found.append(Connection(peer, _bytes_moved(payload[_MESSAGE_SIZE:])))
+    return found
+
+
+def _plain(raw: bytes) -> str:
+    address = ipaddress.ip_address(raw)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _dump(family: int, port: int) -> Iterator[bytes]:
+    request = struct.pack(
+        "=BBBBI2s2s16s16sI8s",
+        family,
+        socket.IPPROTO_TCP,
+        1 << (_INET_DIAG_INFO - 1),
+        0,
+        _ALL_STATES_BUT_LISTEN,
+        port.to_bytes(2, "big"),
+        b"\0\0",
+        bytes(16),
+        bytes(16),
+        0,
+        b"\xff" * 8,
+    )
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
+        netlink.settimeout(2)
+        size = _HEADER.size + len(request)
+        netlink.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0) + request)
+        while True:
+            data = netlink.recv(1 << 18)
+            while data:
+                length, kind = _HEADER.unpack_from(data)[:2]
+                if kind == _NLMSG_DONE:
+                    return
+                if kind == _NLMSG_ERROR:
+                    raise OSError("the kernel does not tell about its sockets")
+                payload = data[_HEADER.size : length]
+                if payload[4:6] == request[8:10]:  # the kernel filters too; older ones may not
+                    yield payload
+                data = data[(length + 3) & ~3 :]
+
+
+def _bytes_moved(attributes: bytes) -> int:
+    """`bytes_acked + bytes_received` of the INET_DIAG_INFO attribute; 0 for a TIME_WAIT."""
+    while len(attributes) >= 4:
+        length, kind = struct.unpack_from("=HH", attributes)
+        if kind == _INET_DIAG_INFO and length >= 4 + _BYTES_ACKED_OFFSET + 16:
+            acked, received = struct.unpack_from("=QQ", attributes, 4 + _BYTES_ACKED_OFFSET)
+            return int(acked + received)
+        attributes = attributes[max(4, (length + 3) & ~3) :]
+    return 0
+
+
+@dataclass
+class Watch:
+    """Remembers the connections at a port and tells when others' begin or move bytes.
+
+    `ours` is the set of our own (address, port) pairs, kept by the load engine. A new
+    connection counts only when a second look still does not know it as ours: the kernel
+    shows it before the engine has noted it.
+    """
+
+    port: int
+    ours: Callable[[], set[Peer]]
+    seen: str | None = None
+    _known: dict[Peer, int] = field(default_factory=dict)
+    _suspects: set[Peer] = field(default_factory=set)
+    _began: bool = False
+
+    def look(self) -> str | None:
+        """What others' traffic has been seen so far, in words; None for none.
+
+        Raises `OSError` where the kernel does not tell.
+        """
+        now = {c.peer: c.bytes_moved for c in connections(self.port)}
+        ours = self.ours()
+        others = {peer: moved for peer, moved in now.items() if peer not in ours}
+        fresh = (self._suspects - ours) if self._began else set()
+        grown = [peer for peer, moved in others.items() if moved > self._known.get(peer, moved)]
+        if fresh or grown:
+            peer = next(iter(fresh or grown))
+            event = "a new connection" if fresh else "requests on a connection"
+            self.seen = self.seen or f"{event} from {peer[0]} port {peer[1]}"
+        if self._began:
+            self._suspects = {peer for peer in others if peer not in self._known} - fresh
+        self._known |= others
+        self._began = True
+        return self.seen

@@ -1,0 +1,178 @@
+"""Writing a rendered tree: whole files, nothing of anybody else's, and nothing twice.
+
+`.advisor/manifest` holds the SHA-256 of every file as rendered, in the format of sha256sum
+(`cd DIR && sha256sum -c .advisor/manifest` shows hand edits). A file that differs from its
+entry, or has none, is somebody's work and is not overwritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from advisor.errors import InvalidInput
+from advisor.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from advisor.render.rendering import File
+
+MANIFEST_PATH = ".advisor/manifest"
+
+# A manifest is a file too: an entry that leads out of the tree is no entry of ours.
+_ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>[a-z.][A-Za-z0-9._-]*/[A-Za-z0-9._-]+)")
+
+State = Literal["written", "unchanged", "removed"]
+Entries = dict[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one file of the tree; `content` is null where it is removed."""
+
+    path: str
+    state: State
+    content: bytes | None
+
+
+def plan(files: Sequence[File], directory: Path, *, overwrite: bool = False) -> list[Change]:
+    """What writing these files would do, before anything is done.
+
+    Files of an earlier rendering that are rendered no more are removed. Raises
+    `InvalidInput` naming every file in the way: edited by hand, not ours, or no plain file.
+    With `overwrite`, only what is no plain file is in the way.
+    """
+    _check_folder(directory)
+    known = _read_manifest(directory)
+    in_the_way: list[str] = []
+    changes: list[Change] = []
+    for path, content in _wanted(files, known).items():
+        target = directory / path
+        present = _present(target, directory)
+        if present is None:
+            if content is not None:
+                changes.append(Change(path, "written", content))
+        elif isinstance(present, str):
+            in_the_way.append(f"{target}: {present}")
+        elif present == content:
+            changes.append(Change(path, "unchanged", content))
+        elif not overwrite and _sha256(present) not in known.get(path, ()):
+            edited = path in known
+            in_the_way.append(f"{target}: {'edited by hand' if edited else 'not ours'}")
+        else:
+            changes.append(Change(path, "removed" if content is None else "written", content))
+    if in_the_way:
+        raise InvalidInput(
+            "\n".join(["nothing was written, for these would be lost:", *in_the_way]),
+            remedy="Move them away, choose another folder, or give --overwrite.",
+        )
+    return changes
+
+
+def write(files: Sequence[File], directory: Path, *, overwrite: bool = False) -> list[Change]:
+    """Write the tree, touching only what changes; raises `InvalidInput` as `plan` does.
+
+    The manifest first takes in the new entries beside the old, then drops the old ones: an
+    interruption leaves no file that looks edited.
+    """
+    changes = plan(files, directory, overwrite=overwrite)
+    final = {
+        change.path: frozenset({_sha256(change.content)})
+        for change in changes
+        if change.content is not None
+    }
+    if any(change.state != "unchanged" for change in changes):
+        known = _read_manifest(directory)
+        both = {path: known.get(path, frozenset()) | final.get(path, frozenset()) for path in known}
+        _write_manifest(directory, final | both)
+        for change in changes:
+            _carry_out(change, directory)
+    _write_manifest(directory, final)
+    return changes
+
+
+def _wanted(files: Sequence[File], known: Entries) -> dict[str, bytes | None]:
+    """Content by path; null for what an earlier rendering left and this one does not have."""
+    wanted: dict[str, bytes | None] = {file.path: file.content for file in files}
+    return wanted | {path: None for path in sorted(known) if path not in wanted}
+
+
+def _check_folder(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise InvalidInput(f"-o {directory}: is a file, not a folder")
+    parent = directory.absolute().parent
+    if not directory.exists() and not parent.is_dir():
+        raise InvalidInput(f"-o {directory}: the folder {parent} does not exist")
+
+
+def _present(target: Path, directory: Path) -> bytes | str | None:
+    """A file's bytes, what is in its place instead, or null where nothing is."""
+    parent = target.parent
+    if parent != directory and parent.is_symlink():
+        return f"{parent} is a symbolic link"
+    if parent.exists() and not parent.is_dir():
+        return f"{parent} is a file, not a folder"
+    if target.is_symlink():
+        return "is a symbolic link"
+    try:
+        return target.read_bytes() if target.is_file() else _kind(target)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+
+
+def _kind(target: Path) -> str | None:
+    if not target.exists():
+        return None
+    return "is a folder" if target.is_dir() else "is no plain file"
+
+
+def _carry_out(change: Change, directory: Path) -> None:
+    target = directory / change.path
+    if change.state == "removed":
+        target.unlink()
+    elif change.state == "written" and change.content is not None:
+        _make_folder(target.parent)
+        write_atomic(target, change.content)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"{folder}: cannot be made: {error.strerror}") from None
+
+
+def _read_manifest(directory: Path) -> Entries:
+    try:
+        text = (directory / MANIFEST_PATH).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    entries: Entries = {}
+    for match in filter(None, map(_ENTRY.fullmatch, text.splitlines())):
+        path = match["path"]
+        entries[path] = entries.get(path, frozenset()) | {match["digest"]}
+    return entries
+
+
+def _write_manifest(directory: Path, entries: Entries) -> None:
+    lines = [f"{digest}  {path}" for path, digests in entries.items() for digest in sorted(digests)]
+    content = _joined(sorted(lines, key=lambda line: line[66:]))
+    target = directory / MANIFEST_PATH
+    present = _present(target, directory)
+    if isinstance(present, str):
+        raise InvalidInput(f"{target}: {present}")
+    if present != content:
+        _make_folder(target.parent)
+        write_atomic(target, content)
+
+
+def _joined(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

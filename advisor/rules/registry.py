@@ -1,0 +1,206 @@
+"""Rules: small pure functions, each with the setting it gives, what it needs, and its source.
+
+A rule sees exactly what it declared. `needs` are evidence or other settings without which it
+cannot speak; `wants` are the same, None where unknown. Names are setting ids
+(`gunicorn.timeout`), facts (`cpu.effective`), measured quantities (`latency_s.p99`), keys of
+the intent (`app.interface`) and the model's answer (`plan`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from advisor.documents import Alternative, Setting, Unknown
+from advisor.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from advisor.documents import Value
+
+Confidence = Literal["high", "medium", "low"]
+Seen = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a rule says: a value (None is "leave the product's default") and its reason."""
+
+    value: Value
+    why: str
+    binding: str | None = None
+    confidence: Confidence = "high"
+    inputs: Mapping[str, Value] | None = None
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A registered rule. `accepts` is the type of its value, `default` the product's own."""
+
+    id: str
+    needs: tuple[str, ...]
+    wants: tuple[str, ...]
+    unit: str | None
+    accepts: Any
+    default: Value
+    source: str
+    decide: Callable[[Seen], Choice | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Every setting that has a value, in the order of registration, and what was skipped."""
+
+    settings: list[Setting]
+    unknown: list[Unknown]
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(
+    id_: str,
+    *,
+    needs: tuple[str, ...] = (),
+    wants: tuple[str, ...] = (),
+    unit: str | None = None,
+    accepts: Any,
+    default: Value = None,
+    source: str,
+) -> Callable[[Callable[[Seen], Choice | None]], Callable[[Seen], Choice | None]]:
+    """Register a function from evidence to a `Choice`, or to None where it stays silent."""
+
+    def register(decide: Callable[[Seen], Choice | None]) -> Callable[[Seen], Choice | None]:
+        if id_ in RULES:
+            raise ValueError(f"two rules for {id_}")
+        RULES[id_] = Rule(id_, needs, wants, unit, accepts, default, source, decide)
+        return decide
+
+    return register
+
+
+def decide(evidence: Mapping[str, Any], pins: Mapping[str, Value]) -> Decision:
+    """Apply every rule in the order of its needs; pins stand in for what a rule would say.
+
+    A rule whose need is unknown is skipped and said to be unknown; one that builds on a setting
+    that does not apply here stays silent with it. Raises `InvalidInput` for a pin of an unknown
+    setting or of the wrong type, naming all of them.
+    """
+    check_pins(pins)
+    known = {name: value for name, value in evidence.items() if value is not None}
+    found: dict[str, Setting] = {}
+    silent: set[str] = set()
+    unknown: list[Unknown] = []
+    for id_ in _order():
+        each = RULES[id_]
+        missing = [need for need in each.needs if need not in known]
+        choice = None
+        if not missing:
+            seen = {name: known.get(name) for name in (*each.needs, *each.wants)}
+            choice = each.decide(seen)
+        if id_ in pins:
+            setting = _pinned(each, pins[id_], choice)
+        elif choice is not None:
+            setting = _setting(each, choice, seen)
+        else:
+            if silent.issuperset(missing):
+                silent.add(id_)
+            else:
+                unknown.append(_skipped(id_, [need for need in missing if need not in silent]))
+            continue
+        found[id_] = setting
+        effective = each.default if setting.value is None else setting.value
+        if effective is None:
+            silent.add(id_)
+        else:
+            known[id_] = effective
+    return Decision([found[id_] for id_ in RULES if id_ in found], unknown)
+
+
+def check_pins(pins: Mapping[str, Value]) -> None:
+    """`InvalidInput` naming every pin that no rule knows or whose value has the wrong type."""
+    lines = []
+    for id_, value in pins.items():
+        if id_ not in RULES:
+            lines.append(f"pins: {id_}: unknown setting")
+            continue
+        try:
+            TypeAdapter(RULES[id_].accepts).validate_python(value, strict=True)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            lines.append(f"pins: {id_}: {reason[0].lower()}{reason[1:]}, not {value!r}")
+    if lines:
+        raise InvalidInput("\n".join(lines), remedy=f"Settings: {', '.join(RULES)}.")
+
+
+def _order() -> Iterable[str]:
+    graph = {
+        id_: [name for name in (*each.needs, *each.wants) if name in RULES]
+        for id_, each in RULES.items()
+    }
+    return TopologicalSorter(graph).static_order()
+
+
+def _setting(each: Rule, choice: Choice, seen: Seen) -> Setting:
+    inputs = choice.inputs if choice.inputs is not None else _scalars(seen)
+    return Setting(
+        id=each.id,
+        value=choice.value,
+        unit=each.unit,
+        why=choice.why,
+        binding=choice.binding,
+        confidence=choice.confidence,
+        applied_by="file",
+        pinned=False,
+        inputs=dict(inputs),
+        alternatives=list(choice.alternatives),
+        source=each.source,
+    )
+
+
+def _pinned(each: Rule, value: Value, choice: Choice | None) -> Setting:
+    why = "Pinned in advisor.yml."
+    inputs: Mapping[str, Value] = {}
+    alternatives: list[Alternative] = []
+    if choice is not None:
+        inputs = choice.inputs or {}
+        alternatives = list(choice.alternatives)
+        if choice.value != value:
+            advised = "the default" if choice.value is None else choice.value
+            why = f"Pinned in advisor.yml; advised is {advised}: {choice.why}"
+            alternatives = [Alternative(value=choice.value, why=choice.why)]
+    return Setting(
+        id=each.id,
+        value=value,
+        unit=each.unit,
+        why=why,
+        binding="pins",
+        confidence="high",
+        applied_by="file",
+        pinned=True,
+        inputs=dict(inputs),
+        alternatives=alternatives,
+        source="advisor.yml",
+    )
+
+
+def _skipped(id_: str, missing: list[str]) -> Unknown:
+    needs = " and ".join(missing)
+    return Unknown(
+        what=id_,
+        why=f"it needs {needs}, which is not known",
+        remedy="Run advisor inspect on the target and give its facts (--facts), or pin a value.",
+    )
+
+
+def _scalars(seen: Seen) -> dict[str, Value]:
+    return {
+        name: value
+        for name, value in seen.items()
+        if value is not None and isinstance(value, bool | int | float | str)
+    }

@@ -1,0 +1,88 @@
+"""One route per way an async app can be limited, or can misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+
+app = FastAPI()
+five = asyncio.Semaphore(5)
+
+
+@app.get("/compute")
+async def compute() -> dict[str, int]:
+    return {"sum": sum(i * i for i in range(3000))}
+
+
+@app.get("/wait")
+async def wait() -> dict[str, str]:
+    await asyncio.sleep(0.02)
+    return {"waited": "20 ms"}
+
+
+@app.get("/blocked")
+async def blocked() -> dict[str, str]:
+    time.sleep(0.02)  # noqa: ASYNC251 - the fault that the probe has to find
+    return {"blocked": "20 ms"}
+
+
+@app.get("/threads")
+def threads() -> dict[str, str]:
+    time.sleep(0.05)
+    return {"waited": "50 ms, in one of 40 threads"}
+
+
+@app.get("/pool")
+async def pool() -> dict[str, str]:
+    async with five:
+        await asyncio.sleep(0.02)
+    return {"waited": "20 ms, five at a time"}
+
+
+@app.get("/private")
+async def private(response: Response) -> dict[str, float]:
+    response.set_cookie("visitor", "1")
+    return {"now": time.time()}
+
+
+@app.get("/large")
+async def large() -> PlainTextResponse:
+    return PlainTextResponse("words and words " * 2000, headers={"cache-control": "max-age=60"})
+
+
+@app.get("/broken")
+async def broken() -> Response:
+    return Response("no", status_code=500)
+
+
+@app.get("/locked")
+async def locked() -> Response:
+    return Response("no", status_code=401)
+
+
+@app.get("/away")
+async def away() -> RedirectResponse:
+    return RedirectResponse("http://shop.example/")
+
+
+@app.get("/endless")
+async def endless() -> StreamingResponse:
+    async def drip():  # noqa: ANN202 - a generator of bytes
+        while True:
+            yield b"data: tick\n\n"
+            await asyncio.sleep(0.2)
+
+    return StreamingResponse(drip(), media_type="text/event-stream")
+
+
+@app.get("/never")
+async def never() -> None:
+    await asyncio.sleep(3600)
+
+
+@app.get("/healthz")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}

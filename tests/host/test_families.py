@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.host.families import families
+from advisor.host.processes import Process
+
+GUNICORN = ("/srv/venv/bin/python", "/srv/venv/bin/gunicorn", "shop:app")
+UVICORN = ("/srv/venv/bin/python", "/srv/venv/bin/uvicorn", "shop:app", "--workers", "2")
+SPAWN = ("/srv/venv/bin/python", "-c", "from multiprocessing.spawn import spawn_main; spawn_main()")
+TRACKER = ("/srv/venv/bin/python", "-c", "from multiprocessing.resource_tracker import main")
+SHELL = ("/bin/sh", "-c", "gunicorn shop:app")
+
+
+def table(*rows: tuple[int, int, tuple[str, ...]]) -> dict[int, Process]:
+    return {pid: Process(pid, parent, "python", argv, 1000) for pid, parent, argv in rows}
+
+
+def shape(processes: dict[int, Process]) -> dict[int, list[int]]:
+    return {
+        family.master.pid: [child.pid for child in family.children]
+        for family in families(processes)
+    }
+
+
+def test_gunicorns_children_are_its_workers() -> None:
+    rows = table((10, 1, SHELL), (11, 10, GUNICORN), (12, 11, GUNICORN), (13, 11, GUNICORN))
+    assert shape(rows) == {11: [12, 13]}
+
+
+def test_what_a_worker_forks_is_no_worker_and_no_server() -> None:
+    rows = table((11, 1, GUNICORN), (12, 11, GUNICORN), (13, 12, GUNICORN), (14, 11, SHELL))
+    assert shape(rows) == {11: [12]}
+
+
+def test_titled_gunicorns() -> None:
+    rows = table((11, 1, ("gunicorn: master [shop:app]",)), (12, 11, ("gunicorn: worker [x:y]",)))
+    assert shape(rows) == {11: [12]}
+
+
+def test_uvicorns_children_without_the_resource_tracker() -> None:
+    rows = table((11, 1, UVICORN), (12, 11, TRACKER), (13, 11, SPAWN), (14, 11, SPAWN))
+    assert shape(rows) == {11: [13, 14]}
+
+
+def test_two_servers_and_a_pool_of_somebody_else() -> None:
+    rows = table((11, 1, GUNICORN), (12, 11, GUNICORN), (13, 1, UVICORN), (14, 1, SPAWN))
+    assert shape(rows) == {11: [12], 13: []}
+
+
+@given(
+    st.dictionaries(
+        st.integers(2, 40),
+        st.tuples(
+            st.integers(1, 40), st.sampled_from([GUNICORN, UVICORN, SPAWN, TRACKER, SHELL, ()])
+        ),
+    )
+)
+def test_no_process_is_in_two_families(rows: dict[int, tuple[int, tuple[str, ...]]]) -> None:
+    found = shape(table(*((pid, parent, argv) for pid, (parent, argv) in rows.items())))
+    members = [pid for master, children in found.items() for pid in (master, *children)]
+    assert len(members) == len(set(members))

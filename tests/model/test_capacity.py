@@ -1,0 +1,149 @@
+"""Predictions against what was measured (shared facts) and against what must always hold."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.model.capacity import (
+    ASGI,
+    CLASSES,
+    GTHREAD,
+    SYNC,
+    UVICORN_WORKER,
+    Configuration,
+    Demand,
+    WorkerClass,
+    pinned,
+    pooled,
+    response_at_rate,
+    throughput,
+)
+
+WAITING = Demand(0.0005, 0.00045, 0.00055, 0.040, measured_as=GTHREAD)
+BLOCKED = Demand(0.0003, 0.0003, 0.0003, 0.0, blocked_s=0.0197, measured_as=UVICORN_WORKER)
+
+classes = st.sampled_from([SYNC, GTHREAD, UVICORN_WORKER, ASGI])
+demands = st.builds(
+    lambda cpu, wait, blocked: Demand(cpu, cpu * 0.9, cpu * 1.1, wait, blocked),
+    st.floats(1e-5, 0.1),
+    st.floats(0, 1),
+    st.floats(0, 0.1),
+)
+cores = st.floats(0.1, 16)
+few = st.integers(1, 12)
+
+
+def configuration(worker_class: WorkerClass, workers: int, threads: int) -> Configuration:
+    return Configuration(worker_class, workers, threads if worker_class is GTHREAD else 1)
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads", "measured"), [(2, 16, 384), (2, 32, 1021), (1, 64, 1510), (3, 64, 1554)]
+)
+def test_the_bracket_holds_what_gthread_gave_under_64_connections(
+    workers: int, threads: int, measured: float
+) -> None:
+    seen = throughput(Configuration(GTHREAD, workers, threads), WAITING, 2, 64)
+    assert seen.low * 0.97 <= measured <= seen.high * 1.03
+
+
+@pytest.mark.parametrize("measured", [244, 387])
+def test_the_bracket_holds_what_eight_blocked_loops_gave(measured: float) -> None:
+    seen = throughput(Configuration(UVICORN_WORKER, 8), BLOCKED, 2, 64)
+    assert seen.low < measured < seen.high
+
+
+def test_sync_workers_serve_one_request_each() -> None:
+    sync = Demand(0.0003, 0.0003, 0.0003, 0.040, measured_as=SYNC)
+    seen = throughput(Configuration(SYNC, 5), sync, 2, 64)
+    assert seen.value == pytest.approx(5 / 0.0403, rel=0.01)
+
+
+def test_a_blocked_loop_serves_one_request_at_a_time() -> None:
+    alone = throughput(Configuration(UVICORN_WORKER, 1), BLOCKED, 2, 64)
+    assert alone.value == pytest.approx(1 / 0.020, rel=0.001)
+    mended = throughput(Configuration(UVICORN_WORKER, 1), BLOCKED.mended(), 2, 64)
+    assert mended.value > 40 * alone.value
+
+
+def test_one_worker_computes_on_one_core() -> None:
+    computing = Demand(0.001, 0.001, 0.001, 0.0, measured_as=GTHREAD)
+    assert throughput(Configuration(GTHREAD, 1, 8), computing, 4, 8).value == pytest.approx(1000)
+    assert throughput(Configuration(GTHREAD, 1, 8), computing, 0.25, 8).value == pytest.approx(250)
+
+
+def test_another_class_is_priced_by_the_table() -> None:
+    page = Demand(0.000206, 0.0002, 0.00021, 0.0, measured_as=SYNC)
+    assert page.under(GTHREAD).cpu_s == pytest.approx(1 / 2400, rel=0.01)
+    assert page.under(SYNC) == page
+    assert page.under(GTHREAD).under(SYNC).cpu_s == pytest.approx(page.cpu_s)
+
+
+def test_a_class_that_costs_less_never_makes_a_request_free() -> None:
+    small = Demand(0.0001, 0.0001, 0.0001, 0.0, measured_as=GTHREAD)
+    assert small.under(SYNC).cpu_s == pytest.approx(0.00002)
+
+
+def test_uvicorn_and_its_worker_are_one_demand() -> None:
+    assert CLASSES["uvicorn"] is CLASSES["uvicorn_worker.UvicornWorker"]
+
+
+@given(classes, few, few, demands, cores, st.integers(1, 200))
+def test_pinned_is_never_above_pooled_and_the_value_lies_between(
+    worker_class: WorkerClass, n: int, threads: int, demand: Demand, c: float, load: int
+) -> None:
+    config = configuration(worker_class, n, threads)
+    assert pinned(config, demand, c, load) <= pooled(config, demand, c, load) * (1 + 1e-9)
+    seen = throughput(config, demand, c, load)
+    assert 0 < seen.low <= seen.value <= seen.high
+
+
+@given(classes, few, few, demands, cores, st.integers(1, 200))
+def test_throughput_never_exceeds_cpu_slots_or_load(
+    worker_class: WorkerClass, n: int, threads: int, demand: Demand, c: float, load: int
+) -> None:
+    config = configuration(worker_class, n, threads)
+    got = pooled(config, demand, c, load)
+    assert got <= min(c, n) / demand.cpu_s * (1 + 1e-9)
+    assert got <= min(load, n * config.slots(load)) / demand.total_s * (1 + 1e-9)
+
+
+@given(classes, few, few, demands, cores, st.integers(1, 200))
+def test_another_worker_never_lowers_the_pooled_throughput(
+    worker_class: WorkerClass, n: int, threads: int, demand: Demand, c: float, load: int
+) -> None:
+    fewer, more = (configuration(worker_class, count, threads) for count in (n, n + 1))
+    assert pooled(more, demand, c, load) >= pooled(fewer, demand, c, load) * (1 - 1e-9)
+
+
+def test_a_downstream_ceiling_caps_the_prediction() -> None:
+    capped = Demand(0.0005, 0.0005, 0.0005, 0.040, measured_as=GTHREAD, ceiling_rps=300)
+    assert throughput(Configuration(GTHREAD, 2, 64), capped, 2, 64).value == 300
+
+
+def test_a_tail_at_a_rate_grows_with_it_and_ends_at_saturation() -> None:
+    config = Configuration(UVICORN_WORKER, 2)
+    demand = Demand(0.010, 0.010, 0.010, 0.020, measured_as=UVICORN_WORKER)
+    calm, busy = (response_at_rate(0.99, config, demand, 2, rate) for rate in (20, 150))
+    assert calm is not None
+    assert busy is not None
+    assert 0.030 <= calm.low < busy.low <= busy.high
+    assert response_at_rate(0.99, config, demand, 2, 190) is None
+
+
+def test_the_tail_of_a_single_worker_is_that_of_one_queue() -> None:
+    config = Configuration(UVICORN_WORKER, 1)
+    demand = Demand(0.010, 0.010, 0.010, 0.0, measured_as=UVICORN_WORKER)
+    seen = response_at_rate(0.99, config, demand, 1, 80)
+    assert seen is not None
+    # 10 ms of service and the M/M/1 wait: ln(0.8 / 0.01) / 20.
+    assert seen.value == pytest.approx(0.010 + 0.2191, rel=1e-3)
+    assert seen.low == seen.high
+
+
+def test_slots_queue_too() -> None:
+    waiting = Demand(0.0005, 0.0005, 0.0005, 0.040, measured_as=SYNC)
+    assert response_at_rate(0.99, Configuration(SYNC, 2), waiting, 2, 60) is None
+    assert response_at_rate(0.99, Configuration(SYNC, 8), waiting, 2, 60) is not None

@@ -1,0 +1,173 @@
+"""What is chosen, for apps whose best configuration is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.errors import NothingFeasible
+from advisor.model.capacity import GTHREAD, SYNC, UVICORN_WORKER, Demand, WorkerClass, throughput
+from advisor.model.choose import choose, fall_back
+from advisor.model.constraints import BOOT_LIMIT_S, Constraints, Pins
+from advisor.model.memory import MemoryCost
+
+MIB = 1024**2
+LIMITS = Constraints(2, 8192 * MIB, "a test", 0.5, 64)
+COST = MemoryCost(20 * MIB, 25 * MIB, 128 * 1024, 0.95, 1.1, measured=True)
+
+
+def app(
+    cpu: float, wait: float = 0.0, blocked: float = 0.0, measured_as: WorkerClass = UVICORN_WORKER
+) -> Demand:
+    return Demand(cpu, cpu * 0.95, cpu * 1.05, wait, blocked, measured_as)
+
+
+WAITING = app(0.0003, 0.040, measured_as=SYNC)
+COMPUTING = app(0.0002)
+BLOCKED = app(0.0003, 0.0, 0.050)
+
+
+def test_a_waiting_sync_app_gets_threads_for_every_request_in_flight() -> None:
+    plan = choose("wsgi", WAITING, COST, LIMITS, Pins())
+    assert plan.config.worker_class is GTHREAD
+    assert plan.config.threads >= 64
+    assert 1 <= plan.config.workers <= 3
+    # Ten times what 2 x cores + 1 sync workers give.
+    assert plan.throughput is not None
+    assert plan.throughput.value > 10 * 5 / 0.0403
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(0.25, 1), (1, 1), (1.5, 2), (2, 2), (8, 8)])
+def test_a_computing_async_app_gets_a_worker_a_core(cores: float, workers: int) -> None:
+    plan = choose("asgi", COMPUTING, COST, replace(LIMITS, cores=cores), Pins())
+    assert plan.config.workers == workers
+    assert plan.binding == "cpu"
+
+
+def test_an_async_app_that_waits_needs_one_worker() -> None:
+    plan = choose("asgi", app(0.0002, 0.040), COST, LIMITS, Pins())
+    assert (plan.config.workers, plan.binding) == (1, "concurrency")
+
+
+@pytest.mark.parametrize("cores", [1, 2, 4])
+def test_a_computing_page_gets_a_sync_worker_a_core(cores: float) -> None:
+    page = app(0.0002, measured_as=SYNC)
+    plan = choose("wsgi", page, COST, replace(LIMITS, cores=cores), Pins())
+    assert (plan.config.worker_class, plan.config.workers) == (SYNC, cores)
+
+
+def test_a_blocked_loop_gets_many_workers_up_to_the_boot_limit() -> None:
+    plan = choose("asgi", BLOCKED, COST, LIMITS, Pins())
+    assert 50 <= plan.config.workers <= 60
+    assert plan.config.workers * LIMITS.boot_cpu_s / LIMITS.cores <= BOOT_LIMIT_S
+    assert plan.binding == "boot_cpu"
+    assert choose("asgi", BLOCKED.mended(), COST, LIMITS, Pins()).config.workers <= 2
+
+
+def test_memory_stops_growth_with_the_surge_of_a_reload_in_it() -> None:
+    limits = replace(LIMITS, memory_bytes=512 * MIB)
+    plan = choose("asgi", BLOCKED, COST, limits, Pins())
+    # (20 + 2 x 8 x 25) x 1.1 = 462 MB fits, nine workers' 517 MB do not.
+    assert plan.config.workers == 8
+    assert plan.binding == "memory"
+    assert plan.needed_bytes <= limits.memory_bytes
+
+
+def test_nothing_fits_and_the_arithmetic_is_shown() -> None:
+    with pytest.raises(NothingFeasible) as caught:
+        choose("asgi", COMPUTING, COST, replace(LIMITS, memory_bytes=64 * MIB), Pins())
+    message = caught.value.message
+    assert "even one worker does not fit" in message
+    assert "20 MB + 2 x 1 x 25 MB" in message
+    assert "= 77 MB" in message
+    assert "64 MB (a test)" in message
+
+
+def test_pinned_workers_that_do_not_fit_are_named() -> None:
+    with pytest.raises(NothingFeasible, match=r"gunicorn\.workers pinned to 500 does not fit"):
+        choose("asgi", COMPUTING, COST, LIMITS, Pins(workers=500))
+
+
+def test_pins_are_kept() -> None:
+    pins = Pins(worker_class="gthread", workers=3, threads=7)
+    plan = choose("wsgi", WAITING, COST, LIMITS, pins)
+    assert (plan.config.worker_class, plan.config.workers, plan.config.threads) == (GTHREAD, 3, 7)
+    assert plan.binding == "pins"
+
+
+def test_the_smallest_that_meets_the_targets() -> None:
+    limits = replace(LIMITS, rate_rps=300, p99_s=0.2)
+    plan = choose("wsgi", WAITING, COST, limits, Pins())
+    assert plan.meets_targets
+    assert plan.binding == "targets"
+    assert plan.memory.value < choose("wsgi", WAITING, COST, LIMITS, Pins()).memory.value
+    assert plan.p99 is not None
+    assert plan.p99.high <= 0.2
+
+
+def test_targets_out_of_reach_give_the_best_and_say_so() -> None:
+    plan = choose("wsgi", WAITING, COST, replace(LIMITS, rate_rps=1e6), Pins())
+    assert plan.meets_targets is False
+    assert plan.p99 is None
+    unasked = choose("wsgi", WAITING, COST, LIMITS, Pins())
+    assert plan.config == unasked.config
+    assert unasked.meets_targets is None
+
+
+def test_the_runners_up_stand_beside_the_choice() -> None:
+    plan = choose("wsgi", WAITING, COST, LIMITS, Pins())
+    assert plan.more is not None
+    assert plan.more.config.workers == plan.config.workers + 1
+    assert SYNC in {other.config.worker_class for other in plan.other}
+    assert {32, 128} <= {other.config.threads for other in plan.other}
+
+
+@given(
+    st.sampled_from(["wsgi", "asgi"]),
+    st.floats(1e-4, 0.05),
+    st.floats(0, 0.2),
+    st.floats(0.25, 8),
+    st.integers(1, 100),
+    st.integers(100, 2000),
+)
+def test_every_choice_fits_and_is_within_two_percent_of_its_neighbour(
+    interface: str, cpu: float, wait: float, cores: float, load: int, memory: int
+) -> None:
+    limits = replace(LIMITS, cores=cores, concurrency=load, memory_bytes=memory * MIB)
+    demand = app(cpu, wait, measured_as=SYNC if interface == "wsgi" else UVICORN_WORKER)
+    plan = choose(interface, demand, COST, limits, Pins())
+    assert plan.needed_bytes == COST.needed(plan.config) <= limits.memory_bytes
+    assert plan.throughput == throughput(plan.config, demand, cores, load)
+    one_more = replace(plan.config, workers=plan.config.workers + 1)
+    if COST.needed(one_more) <= limits.memory_bytes and one_more.workers * 0.5 / cores <= 15:
+        gained = throughput(one_more, demand, cores, load).value
+        assert gained <= plan.throughput.value / 0.98 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("interface", "cores", "memory", "expected"),
+    [
+        ("asgi", 4, 8192, (UVICORN_WORKER, 4, 1, "cpu")),
+        ("asgi", 3.9, 8192, (UVICORN_WORKER, 3, 1, "cpu")),
+        ("asgi", 0.25, 8192, (UVICORN_WORKER, 1, 1, "cpu")),
+        ("wsgi", 2, 8192, (GTHREAD, 2, 8, "cpu")),
+        ("asgi", 8, 200, (UVICORN_WORKER, 3, 1, "memory")),
+    ],
+)
+def test_the_fall_back(
+    interface: str, cores: float, memory: int, expected: tuple[WorkerClass, int, int, str]
+) -> None:
+    limits = replace(LIMITS, cores=cores, memory_bytes=memory * MIB)
+    plan = fall_back(interface, COST, limits, Pins())
+    config = plan.config
+    assert (config.worker_class, config.workers, config.threads, plan.binding) == expected
+    assert plan.throughput is None
+
+
+def test_the_fall_back_keeps_pins_and_fails_where_nothing_fits() -> None:
+    assert fall_back("wsgi", COST, LIMITS, Pins(workers=5)).config.workers == 5
+    with pytest.raises(NothingFeasible, match="does not fit"):
+        fall_back("wsgi", COST, replace(LIMITS, memory_bytes=32 * MIB), Pins())
