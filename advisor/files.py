@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_BYTES = 32 * 1024**2
 
 # list[str], literal['a','b'], function-before[...], constrained-int, and a model's class name
-_TRIED = re.compile(r"(?:list|dict|literal|function|constrained|tagged)[-\[]|[A-Z]\w*$")
+_TRIED = re.compile(r"(?:list|dict|literal|function|constrained|tagged)[-\[]|[A-Z]\w*[a-z]\w*$")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -140,7 +140,9 @@ def _field(loc: Iterable[int | str]) -> str:
     for part in loc:
         if isinstance(part, int):
             out += f"[{part}]"
-        elif part not in {"int", "float", "str", "bool", "none"} and not _TRIED.match(part):
+        elif part not in {"int", "float", "str", "bool", "none", "[key]"} and not _TRIED.match(
+            part
+        ):
             out += f".{part}" if out else part
     return out or "document"
 

@@ -29,8 +29,7 @@ def command(
     from advisor.demo.run import comparison, demonstrate, scenarios
 
     outcomes = [
-        demonstrate(scenario, output / scenario.name, lambda text: typer.echo(text))
-        for scenario in scenarios()
+        demonstrate(scenario, output / scenario.name, typer.echo) for scenario in scenarios()
     ]
     typer.echo("=" * 80)
     for outcome in outcomes:

@@ -81,7 +81,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
             pass
         time.sleep(0.05)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-    raise AdvisorError(f"{Path(process.args[0]).name} did not come up:\n{tail}")  # type: ignore[index]
+    raise AdvisorError(f"{url} did not come up within {READY_S:g} s:\n{tail}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

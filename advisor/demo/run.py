@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -25,6 +24,7 @@ from advisor.render.stage import listeners, main_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def _intent(scenario: Scenario, app_port: int) -> dict[str, object]:
 
 def _naive(scenario: Scenario, folder: Path, app_port: int, say: Callable[[str], None]) -> Score:
     """Start the app naively, measure it from outside, and run the advisor on it."""
-    bind = ("--bind", f"127.0.0.1:{app_port}")
-    if scenario.naive[0] == "uvicorn":
-        bind = ("--host", "127.0.0.1", "--port", str(app_port))  # type: ignore[assignment]
+    bind = (
+        ["--host", "127.0.0.1", "--port", str(app_port)]
+        if scenario.naive[0] == "uvicorn"
+        else ["--bind", f"127.0.0.1:{app_port}"]
+    )
     say(f"Started naively: {shlex.join((*scenario.naive, *bind))}\n")
     command = [program(scenario.naive[0]), *scenario.naive[1:], *bind]
     url = f"http://127.0.0.1:{app_port}"

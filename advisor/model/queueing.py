@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Below this a delay is none; the smallest floats would overflow the ratios.
+NO_DELAY_S = 1e-9
+
 
 def closed_throughput(population: int, delay_s: float, rate: Callable[[int], float]) -> float:
     """Requests a second that `population` customers draw from one station and one delay.
@@ -36,7 +39,7 @@ def closed_throughput(population: int, delay_s: float, rate: Callable[[int], flo
     """
     if population <= 0:
         return 0.0
-    if delay_s <= 0:
+    if delay_s < NO_DELAY_S:
         return rate(population)
     weight, total, completed = 1.0, 1.0, 0.0
     for present in range(1, population + 1):

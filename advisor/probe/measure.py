@@ -81,7 +81,7 @@ def cpu_per_request(seen: Observation, load: Load | None) -> Estimate | None:
 
 
 def wait_per_request(seen: Observation) -> Estimate | None:
-    """Response time of a lone request less its CPU, its wait for a CPU and the client's own part.
+    """Response of a lone request less its CPU, its wait for a CPU and the client's overhead.
 
     Off the CPU for whatever reason: awaiting, sleeping, blocking; `blocked_per_request_s` is
     a part of it.
@@ -94,7 +94,7 @@ def wait_per_request(seen: Observation) -> Estimate | None:
             w.latency_sum
             - (w.server_cpu_s - seen.idle_cores * w.seconds)
             - w.run_queue_wait
-            - w.client_cpu
+            - w.completed * seen.client_overhead_s
             for w in first.windows
         ],
         [w.completed for w in first.windows],

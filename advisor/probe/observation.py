@@ -147,6 +147,7 @@ class Observation:
     no_knee: str | None = None
     changed: str | None = None
     knee: Load | None = None
+    client_overhead_s: float = 0.0
 
     def cpu_left(self, load: Load) -> float:
         """Cores the server could have used during a step: its limit, less what others took."""

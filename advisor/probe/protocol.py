@@ -47,6 +47,7 @@ class Surroundings:
     shares_limit: bool
     cgroups: tuple[Path, ...]
     count_downstream: Callable[[], int | None]
+    client_overhead_s: float = 0.0
     saturate: bool = False
 
 
@@ -279,6 +280,7 @@ class Protocol:
             no_knee=None if self._alone() else self.others,
             changed=f"process {gone[0]} of the server ended under way" if gone else None,
             knee=knee,
+            client_overhead_s=self.around.client_overhead_s,
         )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import ssl
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import uvloop
 from advisor.documents import Cost, Measurement, Server, Unknown
 from advisor.errors import AdvisorError, Interrupted, TooLittleEvidence
 from advisor.host import limits, servers
-from advisor.probe import address, clocks, downstream, questions
+from advisor.probe import address, calibration, clocks, downstream, questions
 from advisor.probe.load import Engine
 from advisor.probe.measure import measurement
 from advisor.probe.protocol import Protocol, Surroundings
@@ -98,7 +99,10 @@ async def _measure(
     started, own_cpu = time.perf_counter(), time.process_time()
     answers = await questions.ask(endpoint)
     server = await _settled(server)
-    around = _surroundings(endpoint, server, saturate=saturate)
+    around = replace(
+        _surroundings(endpoint, server, saturate=saturate),
+        client_overhead_s=await calibration.client_overhead_s() or 0.0,
+    )
     before = clocks.read(around.pids)
     engine = Engine(
         endpoint, tls=ssl.create_default_context() if endpoint.scheme == "https" else None

@@ -7,6 +7,7 @@ elsewhere holds up every other request of its worker.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from typing import Self
 INTERVAL_S = 0.005
 SELECTOR = frozenset({"ep_poll", "do_epoll_wait"})
 RUNNING = "running"
-HIDDEN = "hidden"
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,19 @@ class Waits:
 
     @property
     def readable(self) -> bool:
-        """Whether the kernel told us; it does not tell other users' processes.
-
-        A thread on its way to sleep has no channel yet either: some samples are always hidden.
-        """
-        total = self.total
-        return total[HIDDEN] < 0.1 * total.total()
+        """Whether the kernel told us; it does not tell other users' processes."""
+        return self.total.total() > 0
 
     def blocked(self, pid: int) -> tuple[int, int]:
         """(samples in which the thread waited outside its selector, all samples) of a process."""
         seen = self.by_pid.get(pid, Counter())
-        inside = sum(seen[name] for name in SELECTOR) + seen[RUNNING] + seen[HIDDEN]
+        inside = sum(seen[name] for name in SELECTOR) + seen[RUNNING]
         return seen.total() - inside, seen.total()
 
     def where(self, pid: int) -> str | None:
         """The wait channel, selectors aside, that a process was most often seen in."""
         for name, _ in self.by_pid.get(pid, Counter()).most_common():
-            if name not in SELECTOR and name not in {RUNNING, HIDDEN}:
+            if name not in SELECTOR and name != RUNNING:
                 return name
         return None
 
@@ -61,14 +57,23 @@ def observe(pid: int) -> str | None:
         if state == "R":
             return RUNNING
         channel = (folder / "wchan").read_text().strip()
-    except PermissionError:
-        return HIDDEN
     except (OSError, IndexError):
         return None
-    if channel in {"", "0"}:
-        # A runnable thread has no channel; one asleep has, unless it is hidden from us.
-        return HIDDEN if state in "SD" else RUNNING
-    return channel
+    # A thread that runs, or is just being woken, has no channel.
+    return RUNNING if channel in {"", "0"} else channel
+
+
+def may_see(pid: int) -> bool:
+    """Whether the kernel tells us where `pid` waits: as it tells us its descriptors.
+
+    Both need the same right (ptrace(2), PTRACE_MODE_READ_FSCREDS); without it every wait
+    channel reads 0, as a running thread's does.
+    """
+    try:
+        os.scandir(f"/proc/{pid}/fd").close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -81,7 +86,7 @@ class Sampler:
     _thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self._seen = {pid: Counter() for pid in self.pids}
+        self._seen = {pid: Counter() for pid in self.pids if may_see(pid)}
         self._thread = threading.Thread(target=self._run, name="waits", daemon=True)
         self._thread.start()
         return self

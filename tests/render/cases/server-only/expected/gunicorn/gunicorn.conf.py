@@ -1,6 +1,7 @@
 # Rendered by advisor for shop: change advisor.yml and render again.
 # advisor/recommendation/1, template gunicorn/gunicorn.conf.py 1, inputs 98633bb3e230
-# No bind: systemd is not ours to manage here. What starts Gunicorn says --bind unix:/run/shop/shop.sock.
+# No bind: systemd is not ours to manage here. What starts Gunicorn gives it
+# --bind unix:/run/shop/shop.sock, which is where the proxy looks.
 
 wsgi_app = "shop.main:app"
 proc_name = "shop"
