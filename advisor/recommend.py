@@ -17,7 +17,7 @@ from advisor.model.capacity import CLASSES
 from advisor.model.choose import FALLBACK_THREADS, choose, fall_back
 from advisor.model.constraints import Constraints, Pins
 from advisor.model.queueing import saturating_population
-from advisor.resolve import Resolution, resolve
+from advisor.resolve import Resolution, refuse_unsupported, resolve
 from advisor.rules import consistency, findings, registry
 
 if TYPE_CHECKING:
@@ -132,6 +132,12 @@ def recommend(
     )
 
 
+def check_intent(intent: Intent) -> None:
+    """`InvalidInput` for what can be seen to be wrong before anything is measured."""
+    refuse_unsupported(intent)
+    registry.check_pins(intent.pins)
+
+
 def require_measured(measurement: Measurement | None) -> None:
     """`TooLittleEvidence` unless the measurement carries a service demand."""
     if measurement is None:
@@ -161,14 +167,15 @@ def _joint_pins(pins: dict[str, Value], interface: str) -> Pins:
     workers, threads = pins.get("gunicorn.workers"), pins.get("gunicorn.threads")
     if isinstance(name, str) and CLASSES[name].interface != interface:
         raise InvalidInput(
-            f"pins: gunicorn.worker_class: {name} runs {CLASSES[name].interface.upper()} apps, "
+            f"advisor.yml: pins: gunicorn.worker_class: {name} runs "
+            f"{CLASSES[name].interface.upper()} apps, "
             f"but app.interface is {interface}",
             remedy="Remove the pin, or set app.interface.",
         )
     if name == "sync" and isinstance(threads, int) and threads > 1:
         raise InvalidInput(
-            f"pins: gunicorn.worker_class: sync and gunicorn.threads: {threads} contradict each "
-            "other: Gunicorn makes that gthread",
+            f"advisor.yml: pins: gunicorn.worker_class: sync and gunicorn.threads: {threads} "
+            "contradict each other: Gunicorn makes that gthread",
             remedy="Pin gthread, or one thread.",
         )
     return Pins(

@@ -145,7 +145,7 @@ def app_name(module: str, directory: str | None) -> str:
     >>> app_name("main:app", "/srv/Web Shop")
     'web-shop'
     >>> app_name("main:app", None)
-    'app'
+    'main'
     """
     first = module.partition(":")[0].partition(".")[0]
     folder = (directory or "").rstrip("/").rpartition("/")[2]

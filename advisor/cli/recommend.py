@@ -68,8 +68,9 @@ def command(
     from advisor import files
     from advisor.cli import options
     from advisor.documents import Facts, Recommendation
+    from advisor.errors import InvalidInput
     from advisor.intent import Intent
-    from advisor.recommend import recommend, require_measured
+    from advisor.recommend import check_intent, recommend, require_measured
     from advisor.selection import servers_for
 
     shape = Format.json if as_json else format_
@@ -78,9 +79,13 @@ def command(
         "cpus": options.number("--cpus", cpus),
         "memory_bytes": options.size("--memory", memory),
     }
+    if url and measurement_file:
+        raise InvalidInput("URL and --measurement: give one of them, not both")
     if output:
         files.check_replaceable(output, Recommendation)
     intent = files.read(Intent, config) if config else None
+    if intent:
+        check_intent(intent)
     given = files.read(Facts, facts_file) if facts_file else None
     measurement = (
         _probed(url, pid=pid, allow_remote=remote, allow_public=public, saturate=saturate)

@@ -64,7 +64,7 @@ def describe(family: Family) -> Described:
     read = Reader()
     directory = read("working directory", lambda: processes.directory(pid))
     environment = read("environment", lambda: processes.environment(pid))
-    if kind == "gunicorn" and environment is None:
+    if kind == "gunicorn" and "environment" in read.denied:
         read.denied["settings beyond the command line"] = None
     root = processes.filesystem(pid)
     found = (
@@ -74,16 +74,16 @@ def describe(family: Family) -> Described:
     )
     worker_class = settings.worker_class(found) if kind == "gunicorn" else kind
     workers = _workers(family, found)
-    environs = _installation(family, directory, root, read)
+    installed = _installation(family, directory, root, read)
     known = found.known()
-    wsgi_app = known.pop("wsgi_app", None)
+    app = command.app or known.pop("wsgi_app", None)
     threads = found.get("threads", 1)
     chdir = known.get("chdir")
     server = Server(
         kind=kind,
-        version=environs.packages.get(kind),
+        version=installed.packages.get(kind),
         pid=pid,
-        app=command.app or (str(wsgi_app) if wsgi_app else None),
+        app=str(app) if app else None,
         listen=_listen(pid, workers, read),
         worker_class=worker_class,
         threads=threads if type(threads) is int and threads >= 0 else None,
@@ -91,14 +91,22 @@ def describe(family: Family) -> Described:
         interface=settings.interface(kind, worker_class, found),
         user=processes.user((workers or [master])[0].uid),
         directory=directory or (str(chdir) if chdir else None),
-        virtualenv=environs.virtualenv,
-        python=environs.python,
+        virtualenv=installed.virtualenv,
+        python=installed.python,
         unit=processes.unit(pid),
         master_pss_bytes=_pss(read("memory", lambda: processes.usage(pid))),
         settings=known,
     )
-    unknown = found.unknown + read.unknown(f"pid {pid} ({kind})")
-    return Described(server, environs, found, unknown)
+    unknown = [*found.unknown, *read.unknown(f"pid {pid} ({kind})")]
+    if server.app is None:
+        unknown.append(
+            Unknown(
+                what=f"app of pid {pid} ({kind})",
+                why="nothing that can be read names it",
+                remedy="give app.module in advisor.yml",
+            )
+        )
+    return Described(server, installed, found, unknown)
 
 
 def plain(kind: str, master: Process, workers: Sequence[Process]) -> Described:

@@ -69,10 +69,10 @@ def resolve(url: str, *, remote: bool = False, public: bool = False) -> Endpoint
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
         raise TooLittleEvidence(f"{url}: the name {host} does not resolve") from None
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    addresses = list(dict.fromkeys(_plain(str(entry[4][0])) for entry in found))
     for address in addresses:
-        _guard(url, ipaddress.ip_address(address), remote=remote, public=public)
-    chosen = _first_that_accepts(addresses, port)
+        _guard(url, address, remote=remote, public=public)
+    chosen = _first_that_accepts([str(address) for address in addresses], port)
     return Endpoint(scheme=scheme, host=host, address=chosen, port=port, path=path)
 
 
@@ -102,11 +102,19 @@ def _split(url: str) -> tuple[str, str, int, str]:
     )
 
 
+def _plain(text: str) -> Address:
+    """The address as it is connected to: unmapped; 0.0.0.0 and :: mean this host."""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    plain = mapped or address
+    if plain.is_unspecified:
+        return ipaddress.ip_address("127.0.0.1" if plain.version == 4 else "::1")
+    return plain
+
+
 def _unwrap(address: Address) -> Address:
-    """The IPv4 address inside an IPv4-mapped, NAT64 or 6to4 one."""
+    """The IPv4 address inside a NAT64 or 6to4 one."""
     if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return address.ipv4_mapped
         if address in NAT64:
             return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if address.sixtofour:
@@ -118,10 +126,10 @@ def _guard(url: str, address: Address, *, remote: bool, public: bool) -> None:
     inner = _unwrap(address)
     if inner in METADATA or address in METADATA or inner.is_link_local or address.is_link_local:
         raise GuardRefused(f"{url}: {address} is link-local or a cloud's metadata service: refused")
-    if inner.is_multicast or inner.is_reserved:
-        raise GuardRefused(f"{url}: {address} is no address of one server: refused")
-    if inner.is_loopback or inner.is_unspecified:
+    if address.is_loopback:
         return
+    if inner.is_multicast or inner.is_reserved or inner.is_loopback or inner.is_unspecified:
+        raise GuardRefused(f"{url}: {address} is no address of one server: refused")
     if inner.is_private or not inner.is_global:
         if not (remote or public):
             raise GuardRefused(
@@ -136,16 +144,11 @@ def _guard(url: str, address: Address, *, remote: bool, public: bool) -> None:
 
 
 def _first_that_accepts(addresses: list[str], port: int) -> str:
-    """The first address where something listens, else the first: its refusal is told later.
-
-    0.0.0.0 and :: as targets mean this host; they become its loopback addresses.
-    """
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a target, nothing is bound
-    candidates = [local.get(address, address) for address in addresses]
-    for candidate in candidates if len(candidates) > 1 else []:
+    """The first address where something listens, else the first: its refusal is told later."""
+    for candidate in addresses if len(addresses) > 1 else []:
         try:
             with socket.create_connection((candidate, port), timeout=2):
                 return candidate
         except OSError:
             continue
-    return candidates[0]
+    return addresses[0]

@@ -224,5 +224,6 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         for client in list(self.open):
+            client.sent_at = 0.0  # given up by us: no error of the server's
             if client.transport:
                 client.transport.abort()

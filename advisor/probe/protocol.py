@@ -28,7 +28,6 @@ TOTAL_S = 27.0  # of load and watching; questions before and the clean-up after 
 WATCH_S = 2.0
 MAX_CONNECTIONS = 1024
 GROWTH = 1.05
-STOPPED_GROWING = "the rate stopped growing"
 HARM = 10.0
 SAMPLED_WORKERS = 8
 BURST_S, PAUSE_S = 0.08, 0.72  # a tenth of the time
@@ -102,9 +101,9 @@ class Protocol:
                 break
             flat = flat + 1 if step.rps < GROWTH * best else 0
             slow = step.response_s > HARM * max(first.response_s, 0.001)
-            full = step.server_cores >= SATURATED * self._cpu_left(step)
+            full = step.server_cores >= SATURATED * self._most_cores(step)
             if flat >= 2 or (flat == 1 and (slow or full)):
-                self.stopped = STOPPED_GROWING
+                self.stopped = "the rate stopped growing"
                 break
             connections *= 2
         else:
@@ -124,7 +123,7 @@ class Protocol:
         )
         await self.engine.drain()
         self.steps[-1] = again.joined_to(last)
-        return self.steps[-1], self.stopped == STOPPED_GROWING
+        return self.steps[-1], flat > 0
 
     # --- the parts -------------------------------------------------------------------------
 
@@ -132,15 +131,15 @@ class Protocol:
         self.progress(f"Watching for others' traffic ({WATCH_S:g} s).")
         end = time.perf_counter() + WATCH_S
         while time.perf_counter() < end and not self.others:
-            self._look()
+            self._look(ended=True)
             await asyncio.sleep(0.02)
 
-    def _look(self) -> None:
+    def _look(self, *, ended: bool) -> None:
         if self.watch is None:
             self.others = UNSEEN
             return
         try:
-            seen = self.watch.look()
+            seen = self.watch.look(ended=ended)
         except OSError:
             self.others = UNSEEN
             return
@@ -153,8 +152,11 @@ class Protocol:
     def _left(self) -> float:
         return TOTAL_S - (time.perf_counter() - self.started)
 
-    def _cpu_left(self, step: Load) -> float:
-        return self._observation(None, plateau=False).cpu_left(step)
+    def _most_cores(self, step: Load) -> float:
+        """What the server could use at most: what is left, and one core a process (the GIL)."""
+        left = self._observation(None, plateau=False).cpu_left(step)
+        server = self.around.server
+        return min(left, len(server.workers)) if server and server.workers else left
 
     async def _warm_up(self) -> float:
         """Load one connection until two windows agree within 10 %; the response time in s."""
@@ -181,8 +183,8 @@ class Protocol:
         before = clocks.read(self.around.pids)
         end = before.at + seconds
         while (left := end - time.perf_counter()) > 0:
-            await asyncio.sleep(min(left, 0.25))
-            self._look()
+            await asyncio.sleep(min(left, 0.1))
+            self._look(ended=False)
             self.engine.expire()
             if not self._alone():
                 break

@@ -20,7 +20,8 @@ _SOCK_DIAG_BY_FAMILY = 20
 _NLM_F_REQUEST_DUMP = 0x301
 _NLMSG_ERROR, _NLMSG_DONE = 2, 3
 _INET_DIAG_INFO = 2
-_ALL_STATES_BUT_LISTEN = 0xFFF & ~(1 << 10)
+_TIME_WAIT = 6
+_ALL_STATES = 0xFFF & ~(1 << 10)  # but listening ones
 _HEADER = struct.Struct("=IHHII")
 # family, state, timer, retrans | sport, dport, src, dst | ... : struct inet_diag_msg
 _MESSAGE = struct.Struct("=BBBB2s2s16s16s")
@@ -38,17 +39,29 @@ class Connection:
     bytes_moved: int
 
 
-def connections(port: int) -> list[Connection]:
-    """All TCP connections at local `port` of this network namespace; `OSError` if not told."""
-    found = []
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for payload in _dump(family, port):
-            message = _MESSAGE.unpack_from(payload)
-            peer_port = int.from_bytes(message[5], "big")
-            raw = message[7][:4] if message[0] == socket.AF_INET else message[7]
-            peer = (_plain(raw), peer_port)
-            found.append(Connection(peer, _bytes_moved(payload[_MESSAGE_SIZE:])))
-    return found
+def connections(port: int, *, ended: bool = True) -> list[Connection]:
+    """The TCP connections at local `port` of this network namespace; `OSError` if not told.
+
+    With `ended`, those in TIME_WAIT too, on either side: one from this host whose client has
+    closed it is left on the client's side only. Under load there can be tens of thousands.
+    """
+    states = _ALL_STATES if ended else _ALL_STATES & ~(1 << _TIME_WAIT)
+    found = {
+        _end(payload, remote=True): _bytes_moved(payload[_MESSAGE_SIZE:])
+        for payload in _dump(states, source_port=port)
+    }
+    for payload in _dump(1 << _TIME_WAIT, target_port=port) if ended else ():
+        server, client = _end(payload, remote=True), _end(payload, remote=False)
+        if server[0] == client[0] or ipaddress.ip_address(server[0]).is_loopback:
+            found.setdefault(client, 0)
+    return [Connection(peer, moved) for peer, moved in found.items()]
+
+
+def _end(payload: bytes, *, remote: bool) -> Peer:
+    """One end of a connection of an inet_diag_msg."""
+    family, *_, source_port, target_port, source, target = _MESSAGE.unpack_from(payload)
+    port, raw = (target_port, target) if remote else (source_port, source)
+    return _plain(raw[:4] if family == socket.AF_INET else raw), int.from_bytes(port, "big")
 
 
 def _plain(raw: bytes) -> str:
@@ -57,25 +70,24 @@ def _plain(raw: bytes) -> str:
     return str(mapped or address)
 
 
-def _dump(family: int, port: int) -> Iterator[bytes]:
-    request = struct.pack(
-        "=BBBBI2s2s16s16sI8s",
-        family,
-        socket.IPPROTO_TCP,
-        1 << (_INET_DIAG_INFO - 1),
-        0,
-        _ALL_STATES_BUT_LISTEN,
-        port.to_bytes(2, "big"),
-        b"\0\0",
-        bytes(16),
-        bytes(16),
-        0,
-        b"\xff" * 8,
-    )
+def _dump(states: int, *, source_port: int = 0, target_port: int = 0) -> Iterator[bytes]:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        ports = source_port.to_bytes(2, "big") + target_port.to_bytes(2, "big")
+        info = 1 << (_INET_DIAG_INFO - 1)
+        yield from _ask(
+            struct.pack("=BBBBI", family, socket.IPPROTO_TCP, info, 0, states)
+            + ports
+            + bytes(32 + 4)  # any address, any interface
+            + b"\xff" * 8,  # no cookie
+        )
+
+
+def _ask(request: bytes) -> Iterator[bytes]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
         netlink.settimeout(2)
         size = _HEADER.size + len(request)
-        netlink.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0) + request)
+        header = _HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0)
+        netlink.send(header + request)
         while True:
             data = netlink.recv(1 << 18)
             while data:
@@ -84,9 +96,7 @@ def _dump(family: int, port: int) -> Iterator[bytes]:
                     return
                 if kind == _NLMSG_ERROR:
                     raise OSError("the kernel does not tell about its sockets")
-                payload = data[_HEADER.size : length]
-                if payload[4:6] == request[8:10]:  # the kernel filters too; older ones may not
-                    yield payload
+                yield data[_HEADER.size : length]
                 data = data[(length + 3) & ~3 :]
 
 
@@ -117,12 +127,13 @@ class Watch:
     _suspects: set[Peer] = field(default_factory=set)
     _began: bool = False
 
-    def look(self) -> str | None:
+    def look(self, *, ended: bool = True) -> str | None:
         """What others' traffic has been seen so far, in words; None for none.
 
-        Raises `OSError` where the kernel does not tell.
+        `ended` looks for connections that have come and gone too: dear under load. Raises
+        `OSError` where the kernel does not tell.
         """
-        now = {c.peer: c.bytes_moved for c in connections(self.port)}
+        now = {c.peer: c.bytes_moved for c in connections(self.port, ended=ended)}
         ours = self.ours()
         others = {peer: moved for peer, moved in now.items() if peer not in ours}
         fresh = (self._suspects - ours) if self._began else set()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from advisor.errors import InvalidInput
-from advisor.files import write_atomic
+from advisor.files import parse, write_atomic
+from advisor.render.rendering import RECOMMENDATION_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MANIFEST_PATH = ".advisor/manifest"
 
 # A manifest is a file too: an entry that leads out of the tree is no entry of ours.
-_ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>[a-z.][A-Za-z0-9._-]*/[A-Za-z0-9._-]+)")
+_ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>\.?[a-z]+/[a-z][A-Za-z0-9._-]*)")
 
 State = Literal["written", "unchanged", "removed"]
 Entries = dict[str, frozenset[str]]
@@ -43,10 +44,13 @@ def plan(files: Sequence[File], directory: Path, *, overwrite: bool = False) -> 
     """What writing these files would do, before anything is done.
 
     Files of an earlier rendering that are rendered no more are removed. Raises
-    `InvalidInput` naming every file in the way: edited by hand, not ours, or no plain file.
-    With `overwrite`, only what is no plain file is in the way.
+    `InvalidInput` naming every file in the way: edited by hand, not ours, or no plain file;
+    or naming the other app whose tree this is. With `overwrite`, only what is no plain file
+    is in the way.
     """
     _check_folder(directory)
+    if not overwrite:
+        _check_app(files, directory)
     known = _read_manifest(directory)
     in_the_way: list[str] = []
     changes: list[Change] = []
@@ -102,32 +106,62 @@ def _wanted(files: Sequence[File], known: Entries) -> dict[str, bytes | None]:
 
 
 def _check_folder(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise InvalidInput(f"-o {directory}: is a file, not a folder")
     parent = directory.absolute().parent
-    if not directory.exists() and not parent.is_dir():
-        raise InvalidInput(f"-o {directory}: the folder {parent} does not exist")
+    try:
+        if directory.is_dir():
+            return
+        if directory.exists():
+            raise InvalidInput(f"-o {directory}: is a file, not a folder")
+        if not parent.is_dir():
+            raise InvalidInput(f"-o {directory}: the folder {parent} does not exist")
+    except OSError as error:
+        raise InvalidInput(f"-o {directory}: {error.strerror}") from None
+
+
+def _check_app(files: Sequence[File], directory: Path) -> None:
+    """A tree is one app's: another app's files would be taken for this one's old ones."""
+    present = _present(directory / RECOMMENDATION_PATH, directory)
+    wanted = next((file.content for file in files if file.path == RECOMMENDATION_PATH), None)
+    if wanted is None or not isinstance(present, bytes) or present == wanted:
+        return
+    theirs, ours = _app_of(present), _app_of(wanted)
+    if theirs not in {None, ours}:
+        raise InvalidInput(
+            f"-o {directory}: holds the files of the app {theirs!r}, these are of {ours!r}",
+            remedy="Choose a folder for each app, or give --overwrite.",
+        )
+
+
+def _app_of(recommendation: bytes) -> str | None:
+    try:
+        data = parse(recommendation.decode(), name=RECOMMENDATION_PATH, is_json=False)
+        return str(data["app"]["name"])
+    except (InvalidInput, UnicodeDecodeError, LookupError, TypeError):
+        return None
 
 
 def _present(target: Path, directory: Path) -> bytes | str | None:
     """A file's bytes, what is in its place instead, or null where nothing is."""
-    parent = target.parent
-    if parent != directory and parent.is_symlink():
-        return f"{parent} is a symbolic link"
-    if parent.exists() and not parent.is_dir():
-        return f"{parent} is a file, not a folder"
-    if target.is_symlink():
-        return "is a symbolic link"
     try:
-        return target.read_bytes() if target.is_file() else _kind(target)
+        return _blocked_folder(target.parent, directory) or _content(target)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
 
 
-def _kind(target: Path) -> str | None:
-    if not target.exists():
-        return None
-    return "is a folder" if target.is_dir() else "is no plain file"
+def _blocked_folder(folder: Path, directory: Path) -> str | None:
+    if folder != directory and folder.is_symlink():
+        return f"{folder} is a symbolic link"
+    return f"{folder} is a file, not a folder" if folder.is_file() else None
+
+
+def _content(target: Path) -> bytes | str | None:
+    if target.is_symlink():
+        return "is a symbolic link"
+    if target.is_file():
+        return target.read_bytes()
+    if target.is_dir():
+        return "is a folder"
+    return "is no plain file" if target.exists() else None
 
 
 def _carry_out(change: Change, directory: Path) -> None:

@@ -40,20 +40,21 @@ def table(facts: Facts) -> str:
 
 def _cpu(cpu: Cpu) -> list[str]:
     cores = f", on {count(cpu.physical, 'core')}" if cpu.physical else ""
-    quota = {
-        "limited": "set on this process's way up",
-        "none": "none: neither here nor on any ancestor",
-        "unknown": NOT_KNOWN,
-    }[cpu.quota]
     return [
         row("CPUs", f"{cpu.effective:g} of {cpu.logical}{cores}, by {cpu.binding}"),
-        row("CPU quota", quota),
-        *(
-            row("", f"{limit.value:g} by {limit.source}")
-            for limit in cpu.limits
-            if limit.kind == "quota" and limit.value is not None
-        ),
+        *(row("CPU quota", text) for text in _quotas(cpu)),
     ]
+
+
+def _quotas(cpu: Cpu) -> list[str]:
+    """Every quota on the way up; that there is none is said as such."""
+    quotas = [
+        f"{limit.value:g} by {limit.source}"
+        for limit in cpu.limits
+        if limit.kind == "quota" and limit.value is not None
+    ]
+    none = "none, neither here nor above" if cpu.quota == "none" else NOT_KNOWN
+    return quotas or [none]
 
 
 def _memory(memory: Memory) -> list[str]:

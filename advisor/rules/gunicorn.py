@@ -130,7 +130,7 @@ def max_requests(s: Seen) -> Choice:
     """
     growth: Estimate | None = s["memory_growth_bytes_per_request"]
     if growth is None or growth.low <= 0:
-        return Choice(0, "Off: no growth in memory was measured.", inputs={})
+        return Choice(0, "Workers are not renewed: no growth in memory was measured.", inputs={})
     plan: Plan = s["plan"]
     room = max(0, s["plan.budget_bytes"] - plan.needed_bytes) / plan.config.workers
     value = _two_digits(max(1000.0, room / growth.high))
@@ -210,4 +210,4 @@ def control_socket_disable(s: Seen) -> Choice | None:
 def preload_app(s: Seen) -> Choice:
     """Off: a reload would keep the old code, and connections opened at import would be shared."""
     kind = "loops and connections" if s["app.interface"] == "asgi" else "connections"
-    return Choice(False, f"Off: a reload would keep old code, and {kind} could be shared.")
+    return Choice(False, f"A reload would keep the old code, and {kind} could be shared.")

@@ -127,13 +127,15 @@ def check_pins(pins: Mapping[str, Value]) -> None:
     lines = []
     for id_, value in pins.items():
         if id_ not in RULES:
-            lines.append(f"pins: {id_}: unknown setting")
+            lines.append(f"advisor.yml: pins: {id_}: unknown setting")
             continue
         try:
             TypeAdapter(RULES[id_].accepts).validate_python(value, strict=True)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            lines.append(f"pins: {id_}: {reason[0].lower()}{reason[1:]}, not {value!r}")
+            lines.append(
+                f"advisor.yml: pins: {id_}: {reason[0].lower()}{reason[1:]}, not {value!r}"
+            )
     if lines:
         raise InvalidInput("\n".join(lines), remedy=f"Settings: {', '.join(RULES)}.")
 

@@ -44,6 +44,11 @@ def test_uvicorns_children_without_the_resource_tracker() -> None:
     assert shape(rows) == {11: [13, 14]}
 
 
+def test_what_a_preloaded_app_spawns_is_no_worker_of_gunicorn() -> None:
+    rows = table((11, 1, GUNICORN), (12, 11, GUNICORN), (13, 11, SPAWN))
+    assert shape(rows) == {11: [12]}
+
+
 def test_two_servers_and_a_pool_of_somebody_else() -> None:
     rows = table((11, 1, GUNICORN), (12, 11, GUNICORN), (13, 1, UVICORN), (14, 1, SPAWN))
     assert shape(rows) == {11: [12], 13: []}

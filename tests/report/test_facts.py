@@ -21,6 +21,7 @@ def words(facts: Facts) -> str:
 def test_the_example_leads_with_what_binds() -> None:
     text = words(EXAMPLE)
     assert "CPUs 2 of 8, on 4 cores, by /sys/fs/cgroup/system.slice/cpu.max" in text
+    assert "CPU quota 2 by /sys/fs/cgroup/system.slice/cpu.max" in text
     assert "memory 4.0 G, by /sys/fs/cgroup/system.slice/shop.service/memory.max" in text
     assert "open files 1024 soft, 524288 hard" in text
     assert "gunicorn 27.0.1, pid 812" in text
@@ -35,7 +36,7 @@ def test_it_fits_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quota", "says"), [("none", "none: neither here"), ("unknown", "not known")]
+    ("quota", "says"), [("none", "none, neither here"), ("unknown", "not known")]
 )
 def test_no_quota_and_an_unknown_one_are_said_as_such(quota: str, says: str) -> None:
     cpu = EXAMPLE.cpu.model_copy(update={"quota": quota, "limits": EXAMPLE.cpu.limits[:1]})

@@ -46,6 +46,12 @@ def test_an_order_is_seen_broken_and_seen_kept(order: Order) -> None:
     assert outcome(order, 100, 100) == ([order.id] if order.holds is operator.gt else [])
 
 
+def test_where_equal_is_not_enough() -> None:
+    # Both sides then give up at the same moment, and either may be first.
+    strict = {order.id for order in ORDERS if outcome(order, 100, 100)}
+    assert strict == {"keepalive-order", "stop-order", "descriptors"}
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.id)
 def test_an_order_names_settings_that_exist(order: Order) -> None:
     assert {order.left, order.right} - {"kernel.somaxconn", "plan.needed_bytes"} <= set(RULES)

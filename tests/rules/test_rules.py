@@ -35,7 +35,9 @@ def planned(interface: str, measured_as: WorkerClass, cpu: float, wait: float) -
 
 
 def measured(value: float, spread: float = 0.1) -> Estimate:
-    return Estimate(value=value, low=max(0, value * (1 - spread)), high=value * (1 + spread), n=5000)
+    return Estimate(
+        value=value, low=max(0, value * (1 - spread)), high=value * (1 + spread), n=5000
+    )
 
 
 WAITING = planned("wsgi", SYNC, 0.0003, 0.04)

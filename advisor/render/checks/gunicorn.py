@@ -7,8 +7,6 @@ same interpreter. The app is a stand-in of the same name: the real one is never 
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import json
 import os
 import re
@@ -112,15 +110,14 @@ def _candidates(inputs: Inputs) -> Iterator[Gunicorn]:
         program = Path(virtualenv) / "bin" / "gunicorn"
         if _is_file(program):
             yield from _asked(_interpreter(program), is_target=True, user=_owner(program))
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        yield Gunicorn(sys.executable, importlib.metadata.version("gunicorn"), is_target=False)
+    yield from _asked(sys.executable, is_target=False)
     on_path = find_program("gunicorn")
     if on_path is not None:
         yield from _asked(_interpreter(Path(on_path)), is_target=False, user=_owner(Path(on_path)))
 
 
 def _asked(
-    python: str | None, *, is_target: bool, user: tuple[int, int] | None
+    python: str | None, *, is_target: bool, user: tuple[int, int] | None = None
 ) -> Iterator[Gunicorn]:
     """The Gunicorn of an interpreter, by its own word; none where it has none."""
     if python is None:

@@ -60,14 +60,17 @@ def problem_of(settings: dict[str, Any], name: str, value: Any, version: str) ->
     return None
 
 
-def package_missing(error: BaseException | None) -> bool:
+def cause_of(error: BaseException) -> BaseException:
+    """The first fault: Gunicorn wraps it into one whose text is a whole traceback."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def package_missing(error: BaseException) -> bool:
     """Whether an import failed for a package that is not installed at all."""
-    while error is not None:
-        if isinstance(error, ImportError):
-            root = (error.name or "").partition(".")[0]
-            return not root or importlib.util.find_spec(root) is None
-        error = error.__cause__ or error.__context__
-    return False
+    root = (getattr(error, "name", None) or "").partition(".")[0]
+    return isinstance(error, ImportError) and bool(root) and importlib.util.find_spec(root) is None
 
 
 def load_worker_class(name: str, app: str) -> dict[str, str]:
@@ -79,8 +82,9 @@ def load_worker_class(name: str, app: str) -> dict[str, str]:
     try:
         util.load_class(name)
     except Exception as error:  # noqa: BLE001 - a class may fail in any way while it is imported
-        status = "missing" if package_missing(error) else "failed"
-        return {"status": status, "text": str(error).strip().splitlines()[-1]}
+        cause = cause_of(error)
+        status = "missing" if package_missing(cause) else "failed"
+        return {"status": status, "text": f"{name}: {cause}"}
     return {"status": "ok", "text": ""}
 
 

@@ -1,0 +1,34 @@
+"""Real servers to measure, and observations made by hand to judge."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from advisor.demo.processes import free_port, program, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+APPS = Path(__file__).parent.parent / "apps"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Start `uvicorn` or `gunicorn` with an app of tests/apps; gives its URL without a path."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*words: str, ready: str = "/healthz") -> str:
+            port = free_port()
+            name, *rest = words
+            bind = ["--port", str(port)] if name == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
+            folder = ["--app-dir" if name == "uvicorn" else "--chdir", str(APPS)]
+            url = f"http://127.0.0.1:{port}"
+            command = [program(name), *rest, *bind, *folder]
+            stack.enter_context(running(command, url=url + ready, log=tmp_path / "server.log"))
+            return url
+
+        yield start

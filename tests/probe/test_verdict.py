@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from advisor.documents import Server, Worker
+from advisor.probe.observation import Load, Observation, Window
+from advisor.probe.verdict import is_event_loop, judge
+from advisor.probe.waits import Waits
+
+
+def server(worker_class: str, workers: int = 1, threads: int = 1) -> Server:
+    return Server(
+        kind="gunicorn",
+        version="27.0.1",
+        pid=100,
+        app="shop:app",
+        listen=["127.0.0.1:8000"],
+        worker_class=worker_class,
+        threads=threads,
+        workers=[
+            Worker(pid=101 + number, pss_bytes=None, uss_bytes=None) for number in range(workers)
+        ],
+    )
+
+
+def load(
+    connections: int,
+    rps: float,
+    *,
+    response_s: float,
+    cores: tuple[float, ...] = (0.1,),
+    client: float = 0.05,
+    others: float = 0.0,
+    errors: int = 0,
+    **more: Any,
+) -> Load:
+    completed = round(rps)
+    window = Window(
+        seconds=1.0,
+        completed=completed,
+        errors=errors,
+        latency_sum=completed * response_s,
+        server_cpu={101 + number: used for number, used in enumerate(cores)},
+        client_cpu=client,
+        others_cpu=others,
+        steal=more.pop("steal", 0.0),
+        run_queue_wait=0.0,
+    )
+    return Load(connections=connections, windows=(window,), latencies=(), **more)
+
+
+def seen(who: Server | None, alone: Load, top: Load, **more: Any) -> Observation:
+    base = Observation(
+        server=who,
+        steps=(alone, top),
+        idle_cores=0.0,
+        cores=2.0,
+        host_cores=2,
+        shares_limit=False,
+        plateau=True,
+        stopped="the rate stopped growing",
+        knee=top,
+    )
+    return replace(base, **more)
+
+
+def waits(**channels: int) -> Waits:
+    return Waits({101: Counter(channels)})
+
+
+UVICORN, SYNC, GTHREAD = server("uvicorn"), server("sync", 5), server("gthread", 2, 4)
+LONE = load(1, 50, response_s=0.02)
+IDLE_LOOP = waits(ep_poll=95, running=5)
+
+CASES = {
+    "all cores used": (
+        "cpu",
+        seen(server("uvicorn", 2), LONE, load(8, 8000, response_s=0.001, cores=(0.9, 0.9))),
+    ),
+    "all of a quota used": (
+        "cpu",
+        seen(UVICORN, LONE, load(8, 900, response_s=0.01, cores=(0.49,)), cores=0.5),
+    ),
+    "what others leave is used": (
+        "cpu",
+        seen(UVICORN, LONE, load(8, 900, response_s=0.01, cores=(0.85,), others=1.05)),
+    ),
+    "one process on two cores": (
+        "concurrency",
+        seen(UVICORN, LONE, load(8, 5000, response_s=0.002, cores=(0.99,))),
+    ),
+    "one of two workers does it all": (
+        "concurrency",
+        seen(server("gthread", 2, 4), LONE, load(8, 5000, response_s=0.002, cores=(0.99, 0.01))),
+    ),
+    "sync workers all wait": (
+        "concurrency",
+        seen(SYNC, LONE, load(32, 245, response_s=0.13)),
+    ),
+    "threads all wait": (
+        "concurrency",
+        seen(GTHREAD, LONE, load(32, 390, response_s=0.08)),
+    ),
+    "forty tokens": (
+        "concurrency",
+        seen(UVICORN, LONE, load(256, 1950, response_s=0.13, waits=IDLE_LOOP, downstream=0)),
+    ),
+    "a pool of five": (
+        "concurrency",
+        seen(UVICORN, LONE, load(32, 245, response_s=0.13, waits=IDLE_LOOP, downstream=5)),
+    ),
+    "a slow downstream of an async app": (
+        "downstream",
+        seen(UVICORN, LONE, load(32, 245, response_s=0.13, waits=IDLE_LOOP, downstream=32)),
+    ),
+    "a slow downstream of a sync app": (
+        "downstream",
+        seen(SYNC, LONE, load(32, 100, response_s=0.32, downstream=5)),
+    ),
+    "a loop that sleeps": (
+        "event-loop-blocked",
+        seen(
+            UVICORN,
+            LONE,
+            load(8, 50, response_s=0.16, waits=waits(hrtimer_nanosleep=97, ep_poll=3)),
+        ),
+    ),
+    "a loop that computes is not blocked": (
+        "concurrency",
+        seen(UVICORN, LONE, load(8, 50, response_s=0.16, cores=(0.99,), waits=waits(running=100))),
+    ),
+    "a loop nobody may look at": (
+        "unknown",
+        seen(UVICORN, LONE, load(8, 50, response_s=0.16, waits=Waits({}), downstream=None)),
+    ),
+    "the generator": (
+        "client",
+        seen(
+            server("granian", 2), LONE, load(64, 20000, response_s=0.003, cores=(0.4,), client=0.95)
+        ),
+    ),
+    "still growing": (
+        "unknown",
+        seen(UVICORN, LONE, load(1024, 5000, response_s=0.02, cores=(0.5,)), plateau=False),
+    ),
+    "stolen": (
+        "unknown",
+        seen(UVICORN, LONE, load(8, 5000, response_s=0.002, cores=(0.9,), steal=0.2)),
+    ),
+    "errors": (
+        "unknown",
+        seen(UVICORN, LONE, load(8, 5000, response_s=0.002, cores=(1.9,), errors=200)),
+    ),
+    "throttled below the quota": (
+        "unknown",
+        seen(UVICORN, LONE, load(8, 500, response_s=0.02, cores=(0.3,), throttled_s=0.4)),
+    ),
+    "a worker that ended": (
+        "unknown",
+        seen(UVICORN, LONE, load(8, 5000, response_s=0.002), changed="process 101 ended"),
+    ),
+    "others' traffic": (
+        "unknown",
+        seen(UVICORN, LONE, LONE, knee=None, plateau=False, no_knee="others use the app"),
+    ),
+    "processes nobody knows": (
+        "unknown",
+        seen(None, LONE, load(8, 100, response_s=0.08, cores=())),
+    ),
+}
+
+
+@pytest.mark.parametrize(("expected", "observation"), CASES.values(), ids=CASES)
+def test_verdicts(expected: str, observation: Observation) -> None:
+    limiter = judge(observation)
+    assert limiter.verdict == expected, limiter
+    assert limiter.why
+    assert (limiter.confidence > 0) == (expected != "unknown")
+
+
+def test_a_plateau_that_leaves_a_tenth_of_the_cpu_is_never_cpu() -> None:
+    for used in (0.5, 1.0, 1.5, 1.7):
+        top = load(8, 900, response_s=0.01, cores=(used / 2, used / 2), client=0.1)
+        assert judge(seen(server("uvicorn", 2), LONE, top)).verdict != "cpu"
+
+
+def test_no_step_at_all_is_unknown() -> None:
+    empty = replace(seen(UVICORN, LONE, LONE), steps=(), knee=None)
+    assert judge(empty).verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("uvicorn", True),
+        ("uvicorn_worker.UvicornWorker", True),
+        ("asgi", True),
+        ("sync", False),
+        ("gthread", False),
+        ("gevent", False),
+        (None, False),
+    ],
+)
+def test_event_loops(name: str | None, expected: bool) -> None:
+    assert is_event_loop(name) is expected

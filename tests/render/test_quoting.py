@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import ast
+import doctest
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from advisor.errors import InvalidInput
+from advisor.render import quoting, stage
+from advisor.render.quoting import nginx, python, systemd
+from advisor.render.values import version_of
+
+printable = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@pytest.mark.parametrize("module", [quoting, stage])
+def test_the_examples_in_the_docstrings_are_true(module: object) -> None:
+    results = doctest.testmod(module)  # type: ignore[arg-type]
+    assert results.attempted
+    assert not results.failed
+
+
+@given(value=st.one_of(printable, st.integers(), st.booleans()))
+def test_python_reads_back_what_was_quoted(value: str | int) -> None:
+    read = ast.literal_eval(python(value))
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a;", "$x", "{", "a#b", "~x", '"', "a\n", "é", "\\"])
+def test_nginx_refuses_what_is_more_than_a_word(text: str) -> None:
+    with pytest.raises(InvalidInput, match="nginx"):
+        nginx(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "%h", "$x", "a\\", "a\nUser=root", '"', "'", ";", "é", "#"]
+)
+def test_systemd_refuses_what_is_more_than_a_word(text: str) -> None:
+    with pytest.raises(InvalidInput, match="systemd"):
+        systemd(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("27.0.1", (27, 0, 1)), ("252", (252,)), ("1.22.1-9+deb12u2", (1, 22, 1)), ("unknown", ())],
+)
+def test_versions_are_compared_as_numbers(text: str, version: tuple[int, ...]) -> None:
+    assert version_of(text) == version

@@ -1,0 +1,158 @@
+"""Documents turned into demand, memory and budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advisor import evidence, files
+from advisor.documents import Estimate, Facts, Limit, Measurement, Worker
+from advisor.model.capacity import UVICORN_WORKER, Configuration
+
+EXAMPLES = Path(__file__).parent / "examples"
+FACTS = files.read(Facts, EXAMPLES / "facts.json")
+SERVER = FACTS.servers[0]
+MEASURED = files.read(Measurement, EXAMPLES / "measurement.json")
+GIB = 1024**3
+
+
+def changed(**updates: Any) -> Measurement:
+    return MEASURED.model_copy(update=updates)
+
+
+def verdict(name: str) -> Any:
+    return MEASURED.limiter.model_copy(update={"verdict": name})
+
+
+def estimate(value: float, n: int = 1000) -> Estimate:
+    return Estimate(value=value, low=value * 0.9, high=value * 1.1, n=n)
+
+
+def test_the_demand_of_the_example() -> None:
+    demand = evidence.demand_of(MEASURED, "asgi")
+    assert demand is not None
+    assert (demand.cpu_s, demand.wait_s, demand.blocked_s) == (0.00019, 0.0021, 0.0)
+    assert (demand.cpu_low_s, demand.cpu_high_s) == (0.000183, 0.000197)
+    assert demand.measured_as is UVICORN_WORKER
+    assert demand.ceiling_rps is None
+
+
+@pytest.mark.parametrize(
+    "measurement",
+    [
+        None,
+        changed(cpu_per_request_s=None),
+        changed(cpu_per_request_s=Estimate(value=0, low=0, high=0, n=10)),
+        changed(cpu_per_request_s=estimate(0.001, n=1)),
+        changed(wait_per_request_s=None, latency_s={"p50": None, "p99": None}),
+    ],
+)
+def test_what_carries_no_demand(measurement: Measurement | None) -> None:
+    assert evidence.demand_of(measurement, "asgi") is None
+
+
+def test_a_missing_wait_is_the_median_less_the_cpu() -> None:
+    demand = evidence.demand_of(changed(wait_per_request_s=None), "asgi")
+    assert demand is not None
+    assert demand.wait_s == pytest.approx(0.0024 - 0.00019)
+
+
+def test_a_blocked_loops_wait_is_split() -> None:
+    seen = changed(
+        limiter=verdict("event-loop-blocked"),
+        wait_per_request_s=estimate(0.052),
+        blocked_per_request_s=estimate(0.050),
+    )
+    demand = evidence.demand_of(seen, "asgi")
+    assert demand is not None
+    assert demand.blocked_s == 0.050
+    assert demand.wait_s == pytest.approx(0.002)
+
+
+def test_blocking_counts_only_under_its_verdict() -> None:
+    demand = evidence.demand_of(changed(blocked_per_request_s=estimate(0.001)), "asgi")
+    assert demand is not None
+    assert demand.blocked_s == 0
+
+
+def test_the_knee_is_a_ceiling_only_under_downstream() -> None:
+    demand = evidence.demand_of(changed(limiter=verdict("downstream")), "asgi")
+    assert demand is not None
+    assert demand.ceiling_rps == 8900
+
+
+def test_a_worker_costs_its_uss_and_the_base_holds_what_is_shared() -> None:
+    cost = evidence.memory_cost(
+        SERVER.model_copy(update={"master_pss_bytes": 18_000_000}), None, "asgi"
+    )
+    assert cost.measured
+    assert cost.worker_bytes == 27262976
+    assert cost.base_bytes == 18_000_000 + 2 * (32505856 - 27262976)
+
+
+def test_unread_memory_is_assumed_on_the_cautious_side() -> None:
+    denied = [Worker(pid=815, pss_bytes=None, uss_bytes=None)]
+    cost = evidence.memory_cost(SERVER.model_copy(update={"workers": denied}), None, "asgi")
+    assert not cost.measured
+    # Twice a bare app's 31 MB, half as much again planned for.
+    assert cost.steady(Configuration(UVICORN_WORKER, 1)).high >= 3 * 31_000_000
+
+
+def test_a_reload_needs_every_worker_twice() -> None:
+    cost = evidence.memory_cost(SERVER, None, "asgi")
+    config = Configuration(UVICORN_WORKER, 3)
+    steady = cost.steady(config)
+    assert cost.needed(config) == int((steady.value + 3 * cost.worker_bytes) * cost.high_ratio)
+
+
+def limited(*limits: Limit, pid: int | None = None, available: int = 8 * GIB) -> Facts:
+    memory = FACTS.memory.model_copy(update={"limits": list(limits), "available_bytes": available})
+    return FACTS.model_copy(update={"memory": memory, "pid": pid})
+
+
+def limit(value: int | None, used: int | None) -> Limit:
+    return Limit(source="/cg/memory.max", kind="max", value=value, used_bytes=used)
+
+
+OWN = 2 * 32505856
+
+
+@pytest.mark.parametrize(
+    ("facts", "left", "source"),
+    [
+        # Free on the host, and what the app itself holds.
+        (limited(), 8 * GIB + OWN, "/proc/meminfo"),
+        (limited(limit(None, GIB)), 8 * GIB + OWN, "/proc/meminfo"),
+        # The limit's room; the app's own is in its use only when the facts are the app's.
+        (limited(limit(4 * GIB, GIB)), 3 * GIB, "/cg/memory.max"),
+        (limited(limit(4 * GIB, GIB), pid=812), 3 * GIB + OWN, "/cg/memory.max"),
+        (limited(limit(4 * GIB, GIB), pid=815), 3 * GIB + OWN, "/cg/memory.max"),
+        # Never more than the limit, never less than nothing.
+        (limited(limit(4 * GIB, 0), pid=812), 4 * GIB, "/cg/memory.max"),
+        (limited(limit(GIB, 2 * GIB)), 0, "/cg/memory.max"),
+        (limited(limit(4 * GIB, None)), 4 * GIB, "/cg/memory.max"),
+        # The smallest of several.
+        (limited(limit(4 * GIB, 0), available=GIB), GIB + OWN, "/proc/meminfo"),
+    ],
+)
+def test_the_budget_is_nine_tenths_of_what_is_left(facts: Facts, left: int, source: str) -> None:
+    budget = evidence.memory_budget(facts, SERVER, None, "unused")
+    assert budget.value == int(0.9 * left)
+    assert source in budget.source
+
+
+def test_a_budget_that_was_given_is_taken_whole() -> None:
+    budget = evidence.memory_budget(limited(limit(GIB, GIB)), SERVER, 700, "--memory")
+    assert (budget.value, budget.source) == (700, "--memory")
+    assert evidence.cpu_budget(FACTS, 16, "--cpus").value == 16
+    assert evidence.cpu_budget(FACTS, None, "--cpus").source == FACTS.cpu.binding
+
+
+def test_boot_cpu_is_the_slowest_workers_or_assumed() -> None:
+    workers = [
+        w.model_copy(update={"boot_cpu_s": s}) for w, s in zip(SERVER.workers, (1, 2), strict=True)
+    ]
+    assert evidence.boot_cpu(SERVER.model_copy(update={"workers": workers}), None) == (2, True)
+    assert evidence.boot_cpu(SERVER, None) == (evidence.ASSUMED_BOOT_CPU_S, False)
