@@ -15,13 +15,13 @@ Invalid data raises `pydantic.ValidationError`; `advisor.files` turns that into 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FACTS_SCHEMA = "advisor/facts/1"
-MEASUREMENT_SCHEMA = "advisor/measurement/1"
-RECOMMENDATION_SCHEMA = "advisor/recommendation/1"
+FACTS_SCHEMA: Final = "advisor/facts/1"
+MEASUREMENT_SCHEMA: Final = "advisor/measurement/1"
+RECOMMENDATION_SCHEMA: Final = "advisor/recommendation/1"
 
 # An int stays an int and a float a float, so that a document is written back as it was read.
 Number = int | float
@@ -152,6 +152,7 @@ class Worker(Document):
 class Server(Document):
     """A running app server: its master process and workers.
 
+    A server of one process is its own worker: `master_pss_bytes` is then that process's PSS.
     `listen` holds `127.0.0.1:8000`, `[::1]:8000` or `unix:/path`. `settings` are the values
     its command line, environment and configuration file set, by the server's own names.
     """

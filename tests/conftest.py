@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+import advisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,3 +27,40 @@ def not_run() -> Callable[[str], NoReturn]:
         pytest.skip(f"not run: {reason}")
 
     return say
+
+
+@pytest.fixture
+def as_nobody(not_run: Callable[[str], NoReturn]) -> Callable[[str], str]:
+    """Run Python code as an ordinary user: another interpreter where ours is out of reach.
+
+    Gives what it printed on standard output.
+    """
+    if os.geteuid() != 0:
+        not_run("only root can become another user")
+    packages = [path for path in sys.path if path.endswith("site-packages")]
+    checkout = str(Path(advisor.__file__).parents[1])
+
+    def run(code: str) -> str:
+        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        for interpreter in (sys.executable, shutil.which(name, path="/usr/bin:/usr/local/bin")):
+            try:
+                done = subprocess.run(
+                    [str(interpreter), "-c", code],
+                    user=65534,
+                    group=65534,
+                    extra_groups=[],
+                    cwd="/",
+                    env={"PATH": os.defpath, "PYTHONPATH": ":".join([checkout, *packages])},
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=60,
+                )
+            except PermissionError:
+                continue
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        not_run(f"no {name} that an ordinary user may run")
+        raise AssertionError
+
+    return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.documents import Component, Facts, Memory, Unknown
+from advisor.documents import FACTS_SCHEMA, Component, Facts, Memory, Unknown
 from advisor.errors import InvalidInput
 from advisor.host import components, kernel, limits, machine, servers
 from advisor.host.installation import Installation, own
@@ -42,7 +42,7 @@ def gather(pid: int | None = None, *, root: Path = LIVE) -> Facts:
     memory, memory_unknown = limits.memory(pid, root=root)
     kernel_limits, kernel_unknown = kernel.kernel(pid, root=root)
     return Facts(
-        schema_="advisor/facts/1",
+        schema_=FACTS_SCHEMA,
         host=machine.host(root),
         cpu=cpu,
         memory=_with_others(memory, [item.server for item in found]),

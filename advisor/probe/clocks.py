@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,6 +26,14 @@ def process_cpu_s(pid: int) -> float | None:
         return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
     except OSError:
         return None
+
+
+def age_s(pid: int) -> float:
+    """Seconds since a process began; infinite if it is gone."""
+    try:
+        return time.time() - psutil.Process(pid).create_time()
+    except psutil.Error:
+        return float("inf")
 
 
 def run_queue_wait_s(pid: int) -> float:

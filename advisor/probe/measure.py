@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from advisor.documents import (
+    MEASUREMENT_SCHEMA,
     Cost,
     Estimate,
     Measurement,
@@ -42,7 +43,7 @@ def measurement(
     limiter = verdict.judge(seen)
     gaps = [*unknown, *_gaps(seen, demand, blocked, limiter.verdict, limiter.why)]
     return Measurement(
-        schema_="advisor/measurement/1",
+        schema_=MEASUREMENT_SCHEMA,
         mode="probe",
         target=Target(
             url=url,

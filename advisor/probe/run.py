@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 SETTLE_S = 8.0
+YOUNG_S = 120.0  # what a worker has used by then is mostly its imports
 
 
 def probe(
@@ -104,6 +105,7 @@ async def _measure(
         client_overhead_s=await calibration.client_overhead_s() or 0.0,
     )
     before = clocks.read(around.pids)
+    boot = {pid: used for pid, used in before.server.items() if clocks.age_s(pid) < YOUNG_S}
     engine = Engine(
         endpoint, tls=ssl.create_default_context() if endpoint.scheme == "https" else None
     )
@@ -122,11 +124,12 @@ async def _measure(
         server_cpu_s=round(after.server_s - before.server_s, 3) if server else None,
     )
     refreshed = _refreshed(server)
+    workers = refreshed.workers if refreshed else []
     return measurement(
         seen,
         url=endpoint.url,
         http=answers.http,
-        workers=refreshed.workers if refreshed else [],
+        workers=[w.model_copy(update={"boot_cpu_s": boot.get(w.pid)}) for w in workers],
         cost=cost,
         unknown=[*unknown, *_health(answers.health)],
     )

@@ -39,33 +39,6 @@ def paragraph(text: str, *, indent: int = 2) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them: `190 µs`, `2.1 ms`, `1.50 s`.
-
-    >>> duration(0.00019)
-    '190 µs'
-    """
-    if seconds < 0.9995e-3:
-        return f"{seconds * 1e6:.0f} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    return f"{seconds:.2f} s"
-
-
-def rate(per_second: float) -> str:
-    """Requests a second, to three digits or whole: `8,900/s`."""
-    return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
-
-
-def size(count: float) -> str:
-    """Bytes as M or G, powers of 1024: `31 M`, `4.0 G`."""
-    if count >= 1024**3:
-        return f"{count / 1024**3:.1f} G"
-    if count >= 1024**2:
-        return f"{count / 1024**2:.0f} M"
-    return f"{count / 1024:.0f} K"
-
-
 def spread(quantity: Estimate | Prediction) -> str:
     """The interval as a percentage of the value, or its bounds where they lie far apart."""
     if not quantity.value:

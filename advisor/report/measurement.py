@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.report.layout import duration, paragraph, rate, row, size, spread, unknowns
+from advisor.quantities import duration, rate, size
+from advisor.report.layout import paragraph, row, spread, unknowns
 
 if TYPE_CHECKING:
     from advisor.documents import Estimate, Measurement

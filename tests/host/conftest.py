@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -162,37 +161,3 @@ def launch(folder: Path) -> Iterator[Launcher]:
     launcher = Launcher(folder)
     yield launcher
     launcher.close()
-
-
-@pytest.fixture
-def as_nobody(not_run: Callable[[str], NoReturn]) -> Callable[[str], str]:
-    """Runs Python code as an ordinary user: another interpreter where ours is out of reach."""
-    if os.geteuid() != 0:
-        not_run("only root can become another user")
-    packages = [path for path in sys.path if path.endswith("site-packages")]
-    checkout = str(Path(servers.__file__).parents[2])
-
-    def run(code: str) -> str:
-        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        for interpreter in (sys.executable, shutil.which(name, path="/usr/bin:/usr/local/bin")):
-            try:
-                done = subprocess.run(
-                    [str(interpreter), "-c", code],
-                    user=65534,
-                    group=65534,
-                    extra_groups=[],
-                    cwd="/",
-                    env={"PATH": os.defpath, "PYTHONPATH": ":".join([checkout, *packages])},
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                    timeout=60,
-                )
-            except PermissionError:
-                continue
-            assert done.returncode == 0, done.stderr
-            return done.stdout
-        not_run(f"no {name} that an ordinary user may run")
-        raise AssertionError
-
-    return run

@@ -22,6 +22,8 @@ async def serve(handle: Handler, work: Callable[[Engine], Awaitable[None]]) -> E
     finally:
         engine.close()
         server.close()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*rest, return_exceptions=True)
     return engine
 
 
@@ -130,8 +132,9 @@ def test_a_body_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_request_without_an_answer_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("advisor.probe.load.REQUEST_TIMEOUT_S", 0.05)
 
-    async def handle(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
+        writer.close()
 
     async def work(engine: Engine) -> None:
         engine.run_at(1)

@@ -176,6 +176,7 @@ def banner() -> Iterator[str]:
                 except OSError:
                     return
                 with client:
+                    client.recv(4096)
                     client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
 
         threading.Thread(target=talk, daemon=True).start()

@@ -1,22 +1,34 @@
-"""A complete recommendation to vary, and its files to damage."""
+"""A complete recommendation to vary, its files to damage, and the daemons on them."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import httpx
 import pytest
 
 from advisor.documents import Recommendation
 from advisor.files import load, validate
+from advisor.render import File, render, stage_nginx
+from advisor.render.checks.result import find_program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from advisor.render import File
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import NoReturn
 
 CASES = Path(__file__).parent / "cases"
+APPS = Path(__file__).parent / "apps"
+DEADLINE_S = 20
 
 
 class Make(Protocol):
@@ -89,3 +101,150 @@ def damage() -> Callable[[Sequence[File], str, str, str], list[File]]:
         return [damaged if file is victim else file for file in files]
 
     return damage_one
+
+
+def until(is_true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not is_true():
+        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
+        time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+# What systemd does between fork and exec: the listener is descriptor 3, and LISTEN_PID ours.
+HAND_OVER = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
+    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
+    "os.execv(sys.executable, [sys.executable, '-m', 'gunicorn', *sys.argv[2:]])"
+)
+
+
+@contextlib.contextmanager
+def gunicorn(conf: Path, listener: socket.socket, notify: Path) -> Iterator[None]:
+    """Gunicorn on a socket of ours; returns when it has told systemd that it is ready."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
+        ears.bind(str(notify))
+        ears.settimeout(DEADLINE_S)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "-c", str(conf)],
+            pass_fds=[listener.fileno()],
+            cwd=APPS,
+            env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
+        )
+        with stopped(process):
+            told = ears.recv(4096)
+            assert b"READY=1" in told
+            yield
+
+
+@contextlib.contextmanager
+def nginx(files: Sequence[File], folder: Path, listen: str, port: int) -> Iterator[None]:
+    conf = stage_nginx(files, folder, listen={listen: f"127.0.0.1:{port}"})
+    process = subprocess.Popen(
+        [str(find_program("nginx")), "-e", "stderr", "-g", "daemon off;", "-c", conf, "-p", folder]
+    )
+    with stopped(process):
+        until(lambda: _answers(port), "nginx")
+        yield
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def free_port() -> int:
+    return _free_port()
+
+
+@pytest.fixture
+def site(tmp_path: Path, not_run: Callable[[str], NoReturn]) -> Callable[..., Any]:
+    """Gunicorn and nginx on a recommendation's files; gives a client of nginx.
+
+    The socket is opened here and handed over by LISTEN_FDS, as the socket unit does; the unit's
+    path under /run is exchanged for one of the test's, so that no root is needed.
+    """
+    if find_program("nginx") is None:
+        not_run("nginx is not installed")
+    tmp_path.chmod(0o755)
+
+    @contextlib.contextmanager
+    def start(
+        rec: Recommendation, *, upstream: bool = True, scheme: bytes = b"$scheme"
+    ) -> Iterator[httpx.Client]:
+        path = tmp_path / "app.sock"
+        files = [
+            replace(
+                file,
+                content=file.content.replace(b"/run/shop/shop.sock", bytes(path)).replace(
+                    b"Proto $scheme", b"Proto " + scheme
+                ),
+            )
+            for file in render(rec)
+        ]
+        conf = tmp_path / "gunicorn.conf.py"
+        conf.write_bytes(files[0].content)
+        listen, port = "127.0.0.1:8080", _free_port()
+        with contextlib.ExitStack() as stack:
+            if upstream:
+                listener = stack.enter_context(_listener(rec, path))
+                stack.enter_context(gunicorn(conf, listener, tmp_path / "notify"))
+            stack.enter_context(nginx(files, tmp_path, listen, port))
+            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S)
+            stack.enter_context(client)
+            if upstream:
+                until(lambda: client.get("/").status_code == 200, "the first worker")
+            yield client
+
+    return start
+
+
+def _listener(rec: Recommendation, path: Path) -> socket.socket:
+    listen = rec.intent["listen"].value
+    if listen == "unix":
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+    else:
+        listener = socket.create_server(("127.0.0.1", int(str(listen).rpartition(":")[2])))
+    listener.listen(64)
+    return listener
+
+
+def words(name: str, *arguments: str) -> str:
+    command = [str(find_program(name)), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def here(make: Make) -> Callable[..., Recommendation]:
+    """A recommendation whose target has the daemons' versions of this machine."""
+
+    versions = {
+        "gunicorn": importlib.metadata.version("gunicorn"),
+        "nginx": words("nginx", "-v").partition("/")[2].split()[0],
+        "systemd": words("systemd-analyze", "--version").split()[1],
+    }
+
+    def make_here(**changes: Any) -> Recommendation:
+        return make(**{"components": versions} | changes)
+
+    return make_here

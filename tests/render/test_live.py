@@ -1,34 +1,23 @@
-"""The rendered pair at work: real nginx in front of real Gunicorn, as systemd would start it.
-
-The socket is opened here and handed over by LISTEN_FDS, as the socket unit does; the unit's
-path under /run is exchanged for one of the test's, so that no root is needed.
-"""
+"""The rendered pair at work: real nginx in front of real Gunicorn, as systemd would start it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx
 import pytest
 
 from advisor.errors import InvalidInput
-from advisor.render import File, render, stage_nginx
-from advisor.render.checks.result import find_program
+from advisor.render import render, stage_nginx
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import NoReturn
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import httpx
 
     from advisor.documents import Recommendation
 
@@ -36,8 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.daemon
 
-APPS = Path(__file__).parent / "apps"
-DEADLINE_S = 20
 SPOOFED = {
     "X-Forwarded-For": "6.6.6.6",
     "X-Forwarded-Proto": "https",
@@ -52,123 +39,10 @@ SPOOFED = {
 }
 
 
-def until(is_true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-# What systemd does between fork and exec: the listener is descriptor 3, and LISTEN_PID ours.
-HAND_OVER = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
-    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
-    "os.execv(sys.executable, [sys.executable, '-m', 'gunicorn', *sys.argv[2:]])"
-)
-
-
-@contextlib.contextmanager
-def gunicorn(conf: Path, listener: socket.socket, notify: Path) -> Iterator[None]:
-    """Gunicorn on a socket of ours; returns when it has told systemd that it is ready."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
-        ears.bind(str(notify))
-        ears.settimeout(DEADLINE_S)
-        process = subprocess.Popen(
-            [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "-c", str(conf)],
-            pass_fds=[listener.fileno()],
-            cwd=APPS,
-            env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
-        )
-        with stopped(process):
-            told = ears.recv(4096)
-            assert b"READY=1" in told
-            yield
-
-
-@contextlib.contextmanager
-def nginx(files: Sequence[File], folder: Path, listen: str, port: int) -> Iterator[None]:
-    conf = stage_nginx(files, folder, listen={listen: f"127.0.0.1:{port}"})
-    process = subprocess.Popen(
-        [str(find_program("nginx")), "-e", "stderr", "-g", "daemon off;", "-c", conf, "-p", folder]
-    )
-    with stopped(process):
-        until(lambda: _answers(port), "nginx")
-        yield
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 class Site(Protocol):
     def __call__(
         self, rec: Recommendation, *, upstream: bool = True, scheme: bytes = b"$scheme"
     ) -> contextlib.AbstractContextManager[httpx.Client]: ...
-
-
-@pytest.fixture
-def site(tmp_path: Path, not_run: Callable[[str], NoReturn]) -> Site:
-    """Gunicorn and nginx on a recommendation's files; gives a client of nginx."""
-    if find_program("nginx") is None:
-        not_run("nginx is not installed")
-    tmp_path.chmod(0o755)
-
-    @contextlib.contextmanager
-    def start(
-        rec: Recommendation, *, upstream: bool = True, scheme: bytes = b"$scheme"
-    ) -> Iterator[httpx.Client]:
-        path = tmp_path / "app.sock"
-        files = [
-            replace(
-                file,
-                content=file.content.replace(b"/run/shop/shop.sock", bytes(path)).replace(
-                    b"Proto $scheme", b"Proto " + scheme
-                ),
-            )
-            for file in render(rec)
-        ]
-        conf = tmp_path / "gunicorn.conf.py"
-        conf.write_bytes(files[0].content)
-        listen, port = "127.0.0.1:8080", free_port()
-        with contextlib.ExitStack() as stack:
-            if upstream:
-                listener = stack.enter_context(_listener(rec, path))
-                stack.enter_context(gunicorn(conf, listener, tmp_path / "notify"))
-            stack.enter_context(nginx(files, tmp_path, listen, port))
-            client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S)
-            yield stack.enter_context(client)
-
-    return start
-
-
-def _listener(rec: Recommendation, path: Path) -> socket.socket:
-    listen = rec.intent["listen"].value
-    if listen == "unix":
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
-    else:
-        listener = socket.create_server(("127.0.0.1", int(str(listen).rpartition(":")[2])))
-    listener.listen(64)
-    return listener
 
 
 KINDS = {
@@ -201,11 +75,10 @@ def recommendation(make: Make, kind: str, *, listen: str = "unix", **intent: Any
 @pytest.mark.parametrize("listen", ["unix", "tcp"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_passes_and_a_spoofed_origin_does_not(
-    make: Make, site: Site, kind: str, listen: str
+    make: Make, site: Site, free_port: int, kind: str, listen: str
 ) -> None:
-    where = "unix" if listen == "unix" else f"127.0.0.1:{free_port()}"
+    where = "unix" if listen == "unix" else f"127.0.0.1:{free_port}"
     with site(recommendation(make, kind, listen=where)) as client:
-        until(lambda: client.get("/").status_code == 200, "the first worker")
         seen = client.get("/a/path?x=1", headers=SPOOFED).json()
     headers = dict(seen["headers"])
     assert len(headers) == len(seen["headers"]), "a header came twice"
@@ -228,13 +101,11 @@ def test_a_request_passes_and_a_spoofed_origin_does_not(
 def test_the_proxys_word_for_the_scheme_reaches_the_app(make: Make, site: Site, kind: str) -> None:
     """Behind TLS an app on a unix socket would otherwise build http:// links."""
     with site(recommendation(make, kind), scheme=b"https") as client:
-        until(lambda: client.get("/").status_code == 200, "the first worker")
         assert client.get("/").json()["scheme"] == "https"
 
 
 def test_a_body_over_the_limit_is_413_before_the_app_sees_it(make: Make, site: Site) -> None:
     with site(recommendation(make, "gthread")) as client:
-        until(lambda: client.get("/").status_code == 200, "the first worker")
         assert client.post("/", content=b"x" * 1000).status_code == 200
     with site(recommendation(make, "gthread"), upstream=False) as client:
         assert client.post("/", content=b"x" * 1001).status_code == 413
@@ -249,7 +120,6 @@ def test_static_files_are_served_and_lead_nowhere_else(
     (tmp_path / "secret").write_text("secret")
     static = {"/static": str(tmp_path / "static")}
     with site(recommendation(make, "gthread", static=static)) as client:
-        until(lambda: client.get("/").status_code == 200, "the first worker")
         assert client.get("/static/a.css").text == "body {}"
         assert client.get("/static/none").status_code == 404
         assert "secret" not in raw(client, "/static../secret")

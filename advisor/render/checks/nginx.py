@@ -31,6 +31,7 @@ NOT_THE_FILES_FAULT = {errno.EACCES, errno.EPERM, errno.EADDRNOTAVAIL, errno.EAF
 
 _VERSION = re.compile(r"nginx/(\S+)")
 _WHERE = re.compile(r"^(?:nginx: )?(?:\S+ \S+ )?(?P<level>\[\w+\]) (?P<what>.*)$")
+_SUMMARY = re.compile(r"configuration file .* test failed$|^\s*$")
 _PLACE = re.compile(r"^(?P<what>.*) in (?P<file>/\S+):(?P<line>\d+)$")
 
 
@@ -55,7 +56,9 @@ def check(files: Sequence[File], inputs: Inputs) -> list[CheckResult]:
         conf = stage_nginx(files, stage, listen=listen)
         done = run([program, "-t", "-q", "-e", "stderr", "-c", conf, "-p", stage])
         staged = {str(stage / Path(file.path).name): file.path, str(conf): "nginx.conf"}
-    lines = [_placed(line, staged) for line in done.stderr.splitlines() if line.strip()]
+    lines = [
+        _placed(line, staged) for line in done.stderr.splitlines() if not _SUMMARY.search(line)
+    ]
     if done.code != 0 and not lines:
         lines = [f"{file.path}: nginx -t ended with {done.code}"]
     stand_ins = [f"a unix socket for port {where}, not to be bound here" for where in listen]
