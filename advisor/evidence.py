@@ -67,6 +67,7 @@ def demand_of(measurement: Measurement | None, interface: str) -> Demand | None:
     measured_as = CLASSES.get(measurement.target.worker_class or measurement.target.server or "")
     if measured_as and measured_as.interface != interface:
         measured_as = None
+    own_limit = measurement.limiter.evidence.get("in_service_per_worker")
     return Demand(
         cpu_s=cpu.value,
         cpu_low_s=max(cpu.low, cpu.value / 10),
@@ -75,6 +76,7 @@ def demand_of(measurement: Measurement | None, interface: str) -> Demand | None:
         blocked_s=blocked,
         measured_as=measured_as,
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
+        slots=max(1, round(own_limit)) if isinstance(own_limit, int | float) else None,
     )
 
 

@@ -79,7 +79,7 @@ def recommend(
     plan = _plan(interface, demand, cost, limits, pins)
     mended = (
         _plan(interface, demand.mended(), cost, limits, pins)
-        if demand and demand.blocked_s
+        if demand and (demand.blocked_s or demand.slots)
         else None
     )
     basis = evidence.Basis(

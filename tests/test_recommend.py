@@ -120,6 +120,18 @@ def test_a_blocked_loop_is_a_finding_with_both_outcomes() -> None:
     assert rec.findings[0] is finding
 
 
+def test_def_routes_on_forty_threads_get_more_workers_and_a_finding() -> None:
+    seen = measured("uvicorn", 0.0003, 0.050)
+    evidence = {"in_service_per_worker": 39.6, "tokens": 40}
+    limiter = seen.limiter.model_copy(update={"verdict": "concurrency", "evidence": evidence})
+    rec = made(seen.model_copy(update={"limiter": limiter}), concurrency=320)
+    assert values(rec)["gunicorn.workers"] > 4
+    assert "app-limit" in findings(rec)
+    free = made(seen, concurrency=320)
+    assert values(free)["gunicorn.workers"] == 2
+    assert "app-limit" not in findings(free)
+
+
 def test_without_a_measurement_it_falls_back_and_says_so() -> None:
     rec = made(None)
     got = values(rec)

@@ -63,7 +63,8 @@ class Demand:
 
     `cpu_low_s` and `cpu_high_s` bound the CPU; `wait_s` passes off the CPU without holding an
     event loop, `blocked_s` off the CPU while holding it. `ceiling_rps` is what the app reached
-    where something downstream stopped it.
+    where something downstream stopped it, `slots` how many requests one worker's event loop
+    takes on at once where a limit in the app's code (a thread limiter, a pool) stops it.
     """
 
     cpu_s: float
@@ -73,6 +74,7 @@ class Demand:
     blocked_s: float = 0.0
     measured_as: WorkerClass | None = None
     ceiling_rps: float | None = None
+    slots: int | None = None
 
     def under(self, worker_class: WorkerClass) -> Demand:
         """The same request under another class, priced by the table of class costs.
@@ -87,8 +89,8 @@ class Demand:
         return replace(self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, measured_as=worker_class)
 
     def mended(self) -> Demand:
-        """The same request once its blocking calls are awaited."""
-        return replace(self, wait_s=self.wait_s + self.blocked_s, blocked_s=0.0)
+        """The same request once its blocking calls are awaited and its own limit is raised."""
+        return replace(self, wait_s=self.wait_s + self.blocked_s, blocked_s=0.0, slots=None)
 
     @property
     def total_s(self) -> float:
@@ -104,9 +106,10 @@ class Configuration:
     workers: int
     threads: int = 1
 
-    def slots(self, concurrency: int) -> int:
-        """Requests one worker can hold of `concurrency`."""
-        return concurrency if self.worker_class.kind == "loop" else min(self.threads, concurrency)
+    def slots(self, demand: Demand, concurrency: int) -> int:
+        """Requests of `demand` that one worker can hold, of `concurrency` in flight."""
+        most = demand.slots if self.worker_class.kind == "loop" else self.threads
+        return min(most or concurrency, concurrency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ def _throughput(
     config: Configuration, cpu_s: float, demand: Demand, cores: float, concurrency: int
 ) -> float:
     delay, held, cpu_bound = _station(config, cpu_s, demand, cores)
-    inside = min(concurrency, config.workers * config.slots(concurrency))
+    inside = min(concurrency, config.workers * config.slots(demand, concurrency))
     return closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, cpu_bound))
 
 

@@ -169,12 +169,10 @@ def _configurations(
 def _useful(config: Configuration, demand: Demand, limits: Constraints) -> int:
     """Workers beyond which neither a core nor a slot is gained."""
     demand = demand.under(config.worker_class)
-    if config.worker_class.kind == "loop":
-        held = demand.cpu_s + demand.blocked_s
-        most = math.ceil(limits.cores * held / demand.cpu_s - 1e-9)
-    else:
-        slots = config.slots(limits.concurrency)
-        most = max(math.ceil(limits.cores), math.ceil(limits.concurrency / slots))
+    held = demand.cpu_s + demand.blocked_s if config.worker_class.kind == "loop" else demand.cpu_s
+    cores = math.ceil(limits.cores * held / demand.cpu_s - 1e-9)
+    slots = config.slots(demand, limits.concurrency)
+    most = max(cores, math.ceil(limits.concurrency / slots))
     return max(1, min(most, limits.concurrency))
 
 

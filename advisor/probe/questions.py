@@ -12,6 +12,7 @@ import httpx
 from advisor import __version__
 from advisor.documents import HttpFacts, Microcache
 from advisor.errors import GuardRefused, InvalidInput, TooLittleEvidence
+from advisor.probe.load import request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,7 +116,28 @@ async def _fetch(
     except (httpx.HTTPError, TimeoutError) as error:
         if not must:
             return None
+        if await _first_bytes(endpoint) not in {b"", b"HTTP/"}:
+            raise InvalidInput(f"{endpoint.url}: what listens there does not speak HTTP") from None
         raise _failure(endpoint, error) from None
+
+
+async def _first_bytes(endpoint: Endpoint) -> bytes:
+    """The first five bytes that a plain request is answered with; none over TLS or in silence.
+
+    httpx waits for whole headers, which another protocol's greeting never becomes.
+    """
+    if endpoint.scheme != "http":
+        return b""
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await asyncio.open_connection(endpoint.address, endpoint.port)
+            try:
+                writer.write(request_bytes(endpoint))
+                return await reader.read(5)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return b""
 
 
 def _failure(endpoint: Endpoint, error: Exception) -> Exception:
@@ -134,8 +156,6 @@ def _failure(endpoint: Endpoint, error: Exception) -> Exception:
             return TooLittleEvidence(
                 f"{where}: refuses connections", remedy="Start the app, or correct the port."
             )
-        case httpx.RemoteProtocolError() if "disconnected" not in str(error):
-            return InvalidInput(f"{where}: does not speak HTTP ({error})")
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             return InvalidInput(f"{where}: {error}")
         case _:

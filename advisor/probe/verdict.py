@@ -245,9 +245,12 @@ def _pool(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter 
     in_service = top.rps * seen.steps[0].response_s
     if in_service > 0.6 * top.connections:
         return None
-    evidence |= {"downstream_connections": top.downstream, "in_service": round(in_service, 1)}
     if top.downstream >= 0.8 * top.connections:
         return _waiting_downstream(seen, top, evidence)
+    evidence |= {
+        "downstream_connections": top.downstream,
+        "in_service_per_worker": round(in_service / max(1, len(seen.server.workers)), 1),
+    }
     why = (
         f"{in_service:.0f} requests are in service at once, whatever the load, over "
         f"{top.downstream} connections to others: a pool or limit inside the app is full"

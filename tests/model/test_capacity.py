@@ -68,6 +68,16 @@ def test_a_blocked_loop_serves_one_request_at_a_time() -> None:
     assert mended.value > 40 * alone.value
 
 
+def test_a_loop_whose_app_takes_on_a_few_requests_gains_by_workers() -> None:
+    tokens = Demand(0.0003, 0.0003, 0.0003, 0.050, measured_as=UVICORN_WORKER, slots=40)
+    one = pooled(Configuration(UVICORN_WORKER, 1), tokens, 2, 400)
+    assert one == pytest.approx(40 / 0.0503, rel=0.02)
+    assert pooled(Configuration(UVICORN_WORKER, 3), tokens, 2, 400) == pytest.approx(
+        3 * one, rel=0.05
+    )
+    assert pooled(Configuration(UVICORN_WORKER, 1), tokens.mended(), 2, 400) > 3 * one
+
+
 def test_one_worker_computes_on_one_core() -> None:
     computing = Demand(0.001, 0.001, 0.001, 0.0, measured_as=GTHREAD)
     assert throughput(Configuration(GTHREAD, 1, 8), computing, 4, 8).value == pytest.approx(1000)
@@ -107,7 +117,7 @@ def test_throughput_never_exceeds_cpu_slots_or_load(
     config = configuration(worker_class, n, threads)
     got = pooled(config, demand, c, load)
     assert got <= min(c, n) / demand.cpu_s * (1 + 1e-9)
-    assert got <= min(load, n * config.slots(load)) / demand.total_s * (1 + 1e-9)
+    assert got <= min(load, n * config.slots(demand, load)) / demand.total_s * (1 + 1e-9)
 
 
 @given(classes, few, few, demands, cores, st.integers(1, 200))

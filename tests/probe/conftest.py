@@ -24,10 +24,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
         def start(*words: str, ready: str = "/healthz") -> str:
             port = free_port()
             name, *rest = words
-            bind = ["--port", str(port)] if name == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
-            folder = ["--app-dir" if name == "uvicorn" else "--chdir", str(APPS)]
+            where = {
+                "uvicorn": ["--port", str(port), "--app-dir", str(APPS)],
+                "gunicorn": ["--bind", f"127.0.0.1:{port}", "--chdir", str(APPS)],
+            }[name]
+            if name == "uvicorn":
+                where += ["--timeout-graceful-shutdown", "1"]
             url = f"http://127.0.0.1:{port}"
-            command = [program(name), *rest, *bind, *folder]
+            command = [program(name), *rest, *where]
             stack.enter_context(running(command, url=url + ready, log=tmp_path / "server.log"))
             return url
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -65,13 +66,24 @@ def test_waiting_and_blocking_are_told_apart(serve: Callable[..., str]) -> None:
 def test_the_processes_are_left_as_they_were(serve: Callable[..., str]) -> None:
     base = serve("gunicorn", "wsgi_app:app", "--workers", "2", ready="/compute")
     port = int(base.rpartition(":")[2])
-    before = {p.pid for p in psutil.Process().children(recursive=True)}
+    before = booted(3)
     seen = measure(f"{base}/compute")
     assert {p.pid for p in psutil.Process().children(recursive=True)} == before
     ours = [c for c in psutil.Process().net_connections() if c.raddr and c.raddr.port == port]
     assert ours == []
     assert seen.target.workers == 2
     assert seen.target.pid in before
+
+
+def booted(count: int) -> set[int]:
+    """The PIDs below this process, once they are so many."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        pids = {process.pid for process in psutil.Process().children(recursive=True)}
+        if len(pids) == count:
+            return pids
+        time.sleep(0.05)
+    raise AssertionError(f"not {count} processes within 30 s")
 
 
 def test_http_facts(serve: Callable[..., str]) -> None:
@@ -168,23 +180,25 @@ def test_an_answer_that_does_not_end(
 def banner() -> Iterator[str]:
     """A server that speaks something else."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        clients: list[socket.socket] = []
 
         def talk() -> None:
             while True:
                 try:
-                    client, _ = listener.accept()
+                    clients.append(listener.accept()[0])
                 except OSError:
                     return
-                with client:
-                    client.recv(4096)
-                    client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                clients[-1].sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
 
         threading.Thread(target=talk, daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
         listener.shutdown(socket.SHUT_RDWR)
+        for client in clients:
+            client.close()
 
 
-def test_no_http(banner: str) -> None:
+def test_no_http(banner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("advisor.probe.questions.TIMEOUT_S", 1.0)
     with pytest.raises(InvalidInput, match="does not speak HTTP") as caught:
         measure(banner)
     assert caught.value.exit_code == 2

@@ -76,9 +76,26 @@ def blocked(case: Case) -> Case:
     seen = Estimate(value=0.05, low=0.049, high=0.051, n=600)
     return replace(
         case,
-        measurement=MEASURED.model_copy(update={"blocked_per_request_s": seen}),
+        measurement=MEASURED.model_copy(
+            update={
+                "blocked_per_request_s": seen,
+                "limiter": MEASURED.limiter.model_copy(update={"verdict": "event-loop-blocked"}),
+            }
+        ),
         plan=choose("asgi", BLOCKED, COST, LIMITS, Pins()),
         mended=choose("asgi", BLOCKED.mended(), COST, LIMITS, Pins()),
+    )
+
+
+def limited(case: Case, **evidence: Any) -> Case:
+    seen = MEASURED.limiter.model_copy(update={"verdict": "concurrency", "evidence": evidence})
+    held = Demand(0.0003, 0.0003, 0.0003, 0.050, slots=40)
+    limits = replace(LIMITS, concurrency=300)
+    return replace(
+        case,
+        measurement=MEASURED.model_copy(update={"limiter": seen}),
+        plan=choose("asgi", held, COST, limits, Pins()),
+        mended=choose("asgi", held.mended(), COST, limits, Pins()),
     )
 
 
@@ -98,6 +115,10 @@ def out_of_reach(case: Case) -> Case:
 # Each finding, a case in which it is made, and words that it has to hold.
 MADE: dict[str, tuple[Callable[[Case], Case], tuple[str, ...]]] = {
     "event-loop-blocked": (blocked, ("50 ms", "As it is: 59 workers", "once mended: 1 worker")),
+    "app-limit": (
+        lambda case: limited(case, in_service_per_worker=39.8, tokens=40),
+        ("40 requests at a time", "total_tokens = ", "As it is: ", "once mended: "),
+    ),
     "targets-not-met": (out_of_reach, ("1,000,000/s within 100 ms", "stopped by")),
     "memory-leak": (leaking, ("98 K in 1,000 requests",)),
     "runs-as-root": (lambda case: of(case, user="root"), ("useradd --system shop",)),

@@ -1,0 +1,130 @@
+"""Findings about how the app is set up: user, packages, domain, health route."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from advisor.rules.findings.case import Case, Said, finding
+
+if TYPE_CHECKING:
+    from advisor.documents import Value
+
+
+@finding("runs-as-root", "warning")
+def _root(case: Case) -> Said | None:
+    observed = case.server is not None and case.server.user == "root"
+    if not observed and case.value("app.user") != "root":
+        return None
+    user = case.value("app.user")
+    return Said(
+        "The app runs as root",
+        "Whoever takes over the app then owns the host."
+        + (f" The unit runs it as {user}." if user != "root" else ""),
+        {"user": "root"},
+        f"Create the system user (useradd --system {user}) and give it what the app reads; "
+        "or set app.user."
+        if user != "root"
+        else "Set app.user to a system user.",
+    )
+
+
+@finding("no-user", "info")
+def _no_user(case: Case) -> Said | None:
+    if case.intent["app.user"].from_ != "default" or _root_observed(case):
+        return None
+    user = case.value("app.user")
+    return Said(
+        f"The app will run as the system user {user}",
+        "No user was given and none could be seen.",
+        {"app.user": user},
+        f"Create it (useradd --system {user}), or set app.user.",
+    )
+
+
+def _root_observed(case: Case) -> bool:
+    return case.server is not None and case.server.user == "root"
+
+
+@finding("deprecated-worker-class", "warning")
+def _deprecated(case: Case) -> Said | None:
+    pinned = case.value("pins").get("gunicorn.worker_class")
+    running = case.server.worker_class if case.server else None
+    if not {"uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornH11Worker"} & {
+        pinned,
+        running,
+    }:
+        return None
+    return Said(
+        "uvicorn.workers.UvicornWorker is deprecated",
+        "The package uvicorn-worker replaces it; Uvicorn will drop its own.",
+        {"worker_class": pinned or running},
+        "pip install uvicorn-worker, and use uvicorn_worker.UvicornWorker.",
+    )
+
+
+@finding("gunicorn-missing", "warning")
+def _gunicorn_missing(case: Case) -> Said | None:
+    return _missing(case, "gunicorn", "The rendered service starts Gunicorn.")
+
+
+@finding("uvicorn-worker-missing", "warning")
+def _uvicorn_worker_missing(case: Case) -> Said | None:
+    if case.plan.config.worker_class.kind != "loop":
+        return None
+    return _missing(
+        case, "uvicorn-worker", "It holds the worker class uvicorn_worker.UvicornWorker."
+    )
+
+
+def _missing(case: Case, package: str, purpose: str) -> Said | None:
+    """Only where the app's own environment was looked into."""
+    looked = case.server is not None and case.server.python is not None
+    if not looked or package in case.facts.components:
+        return None
+    return Said(
+        f"{package} is not in the app's environment",
+        purpose,
+        {"virtualenv": case.value("app.virtualenv")},
+        f"{case.value('app.virtualenv')}/bin/pip install {package}",
+    )
+
+
+@finding("no-health-route", "warning")
+def _no_health(case: Case) -> Said | None:
+    if case.intent["app.health"].from_ != "default":
+        return None
+    route = case.value("app.health")
+    seen = case.measurement.http if case.measurement else []
+    evidence: dict[str, Value] = {fact.path: fact.status for fact in seen}
+    return Said(
+        "No health route is known",
+        f"Whether the app is well is asked at {route}, the probed route."
+        if route
+        else "There is no route to ask whether the app is well.",
+        evidence,
+        "Add a route that touches what the app cannot work without, and set app.health.",
+    )
+
+
+@finding("no-domain", "warning")
+def _no_domain(case: Case) -> Said | None:
+    if case.value("domain") is not None or case.value("proxy") == "none":
+        return None
+    return Said(
+        "No domain is given",
+        "nginx listens on 127.0.0.1:8080 for localhost only, and nobody outside is served.",
+        {"domain": None},
+        "Set domain in advisor.yml.",
+    )
+
+
+@finding("no-tls", "warning")
+def _no_tls(case: Case) -> Said | None:
+    if case.value("domain") is None or case.value("proxy") == "none":
+        return None
+    return Said(
+        "HTTP without TLS",
+        f"{case.value('domain')} is served on port 80 in clear text; this version renders no TLS.",
+        {"tls": None},
+        "Put something that ends TLS in front, or add the certificate to nginx by hand.",
+    )
