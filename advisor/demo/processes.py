@@ -104,7 +104,7 @@ class Score:
 
 
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
-_P99 = re.compile(r"^\s*99%\s+([\d.]+)(us|ms|s|m)$", re.MULTILINE)
+_P99 = re.compile(r"^\s*99%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
 _STATUS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}

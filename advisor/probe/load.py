@@ -210,7 +210,7 @@ class Engine:
         """Requests sent and not answered."""
         return sum(1 for client in self.open if client.sent_at)
 
-    async def drain(self, *, patience_s: float = REQUEST_TIMEOUT_S) -> None:
+    async def drain(self, *, patience_s: float = 10.0) -> None:
         """Send nothing more and wait for what is in flight: a server works on it regardless."""
         self._pause_until_told = True
         deadline = time.perf_counter() + patience_s

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from advisor.probe.load import Engine
     from advisor.probe.traffic import Watch
 
-TOTAL_S = 27.0  # of load and watching; questions before and the clean-up after take the rest
+TOTAL_S = 28.0  # from the first question on; the clean-up takes the rest of the 30 s
 WATCH_S = 2.0
 MAX_CONNECTIONS = 1024
 GROWTH = 1.05
@@ -52,13 +52,13 @@ class Surroundings:
 
 @dataclass
 class Protocol:
-    """One run. `progress` gets a line a step."""
+    """One run, which has to end `TOTAL_S` after `started`. `progress` gets a line a step."""
 
     engine: Engine
     watch: Watch | None
     around: Surroundings
     progress: Callable[[str], None]
-    started: float = field(default_factory=time.perf_counter)
+    started: float
     others: str | None = None
     steps: list[Load] = field(default_factory=list)
     idle: list[Window] = field(default_factory=list)
@@ -83,20 +83,20 @@ class Protocol:
         )
         for connections in (1, 2):
             self.idle.append(await self._idle())
-            await self._step(connections, windows=6, seconds=_window_s(alone), sample=True)
-            await self.engine.drain()
+            await self._step(connections, windows=6, rps=1 / alone, sample=True)
+            await self._drain()
         return await self._find_knee()
 
     async def _find_knee(self) -> tuple[Load | None, bool]:
         """Double the connections until the rate stops growing, then measure there again."""
         first = self.steps[0]
-        connections, flat = 4, 0
+        connections, flat, harmed = 4, 0, False
         while self._left() > 4 and connections <= MAX_CONNECTIONS and self._alone():
             best = max(step.rps for step in self.steps)
-            expected = max(first.response_s, connections / max(best, 1e-9))
-            step = await self._step(connections, windows=4, seconds=_window_s(expected))
-            await self.engine.drain()
-            if step.error_ratio > MAX_ERRORS:
+            step = await self._step(connections, windows=4, rps=best)
+            await self._drain()
+            harmed = step.error_ratio > MAX_ERRORS
+            if harmed:
                 self.stopped = f"{step.error_ratio:.0%} errors at {connections} connections"
                 break
             flat = flat + 1 if step.rps < GROWTH * best else 0
@@ -110,18 +110,17 @@ class Protocol:
             self.stopped = (
                 f"the most it sends is {MAX_CONNECTIONS} connections"
                 if connections > MAX_CONNECTIONS
-                else self.others or "its time was up"
+                else self.others or f"its time was up; a lone request takes {_ms(first.response_s)}"
             )
         if not self._alone():
             return None, False
+        if harmed or self._left() < 3:
+            return self.steps[-1], flat > 0 and not harmed
         # Once more where the rate no longer grows, with the same connections: fresh ones could
         # fall on other workers, and be another measurement.
         last = self.steps[-1]
-        expected = last.connections / max(last.rps, 1e-9)
-        again = await self._step(
-            last.connections, windows=8, seconds=_window_s(expected), sample=True, keep=False
-        )
-        await self.engine.drain()
+        again = await self._step(last.connections, windows=8, rps=last.rps, sample=True, keep=False)
+        await self._drain()
         self.steps[-1] = again.joined_to(last)
         return self.steps[-1], flat > 0
 
@@ -171,8 +170,11 @@ class Protocol:
             if previous and abs(rate - previous) < 0.1 * previous:
                 break
             previous = rate
-        await self.engine.drain()
+        await self._drain()
         return response
+
+    async def _drain(self) -> None:
+        await self.engine.drain(patience_s=max(0.5, self._left()))
 
     async def _idle(self) -> Window:
         return await self._window(0.25)
@@ -196,14 +198,19 @@ class Protocol:
         connections: int,
         *,
         windows: int,
-        seconds: float,
+        rps: float,
         sample: bool = False,
         keep: bool = True,
     ) -> Load:
-        """Load at so many connections: ramp up, then windows while time and company allow."""
+        """Load at so many connections: ramp up, then windows while time and company allow.
+
+        `rps` is about what to expect: a window holds ten answers, the ramp one of each
+        connection, where a second is enough for that.
+        """
         engine = self.engine
         engine.run_at(connections)
-        await self._window(min(1.5, max(0.1, seconds / 2)))
+        await self._window(min(1.5, max(0.1, connections / max(rps, 1e-9))))
+        seconds = min(1.0, max(0.25, 10 / max(rps, 1e-9)))
         first = len(engine.tally.latencies)
         seen: list[Window] = []
         throttled = clocks.throttled_s(self.around.cgroups)
@@ -251,7 +258,7 @@ class Protocol:
             begin = len(self.engine.tally.latencies)
             self.engine.run_at(1)
             bursts.append(await self._plain_window(BURST_S))
-            await self.engine.drain()
+            await self._drain()
             latencies += self.engine.tally.latencies[begin:]
             if self.engine.tally.errors:
                 self.stopped = f"an error: {self.engine.tally.last_error}"
@@ -284,11 +291,6 @@ class Protocol:
             knee=knee,
             client_overhead_s=self.around.client_overhead_s,
         )
-
-
-def _window_s(response_s: float) -> float:
-    """A window long enough for several answers, short enough to have many."""
-    return min(2.0, max(0.25, 3 * response_s))
 
 
 def _ms(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from advisor.probe.address import Endpoint
 
 REPEATS = 5
+PATIENCE_S = 2.0
 TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 64 * 1024**2
 HEALTH_ROUTES = ("/healthz", "/health", "/ping")
-SENT = REPEATS + 1 + len(HEALTH_ROUTES)
 _REDIRECT, _ERROR = 300, 400
 
 
@@ -38,10 +39,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """Facts of the route, and the status of each guessed health route (0: no answer)."""
+    """Facts of the route, the status of each guessed health route (0: no answer), requests sent."""
 
     http: HttpFacts
     health: dict[str, int]
+    sent: int
 
 
 async def ask(endpoint: Endpoint) -> Answers:
@@ -57,13 +59,17 @@ async def ask(endpoint: Endpoint) -> Answers:
         follow_redirects=False,
         trust_env=False,
     ) as client:
-        plain = [await _get(client, endpoint, encoding="identity") for _ in range(REPEATS)]
+        began = time.monotonic()
+        plain = [await _get(client, endpoint, encoding="identity")]
+        while len(plain) < REPEATS and time.monotonic() - began < PATIENCE_S:
+            plain.append(await _get(client, endpoint, encoding="identity"))
         packed = await _get(client, endpoint, encoding="gzip, br, zstd")
         health = {}
         for path in HEALTH_ROUTES:
             answer = await _fetch(client, endpoint, path, encoding="identity")
             health[path] = answer.status if answer else 0
-    return Answers(http=facts(endpoint.path, plain, packed), health=health)
+    sent = len(plain) + 1 + len(health)
+    return Answers(http=facts(endpoint.path, plain, packed), health=health, sent=sent)
 
 
 async def _get(client: httpx.AsyncClient, endpoint: Endpoint, *, encoding: str) -> Answer:
@@ -167,7 +173,7 @@ def facts(path: str, plain: Sequence[Answer], packed: Answer) -> HttpFacts:
     """What several uncompressed answers and one that may be compressed say about a route."""
     first = plain[0]
     kind = first.headers.get("content-type")
-    stable = all(answer.body == first.body for answer in plain)
+    stable = all(answer.body == first.body for answer in plain) if len(plain) > 1 else None
     return HttpFacts(
         path=path,
         status=first.status,
@@ -178,11 +184,11 @@ def facts(path: str, plain: Sequence[Answer], packed: Answer) -> HttpFacts:
             round(len(gzip.compress(first.body, 5)) / len(first.body), 3) if first.body else None
         ),
         stable=stable,
-        microcache=microcache(first, stable=stable),
+        microcache=microcache(first, stable=stable, repeats=len(plain)),
     )
 
 
-def microcache(answer: Answer, *, stable: bool) -> Microcache:
+def microcache(answer: Answer, *, stable: bool | None, repeats: int) -> Microcache:
     """Whether a shared cache may hold the answer for a second (RFC 9111, sections 3 and 5.2)."""
     control = answer.headers.get("cache-control", "").lower()
     vary = {name.strip().lower() for name in answer.headers.get("vary", "").split(",")}
@@ -192,9 +198,10 @@ def microcache(answer: Answer, *, stable: bool) -> Microcache:
             word in control for word in ("private", "no-store", "no-cache")
         ),
         "it varies with the visitor": bool(vary & {"cookie", "authorization", "*"}),
-        f"the body changed within {REPEATS} requests": not stable,
+        f"the body changed within {repeats} requests": stable is False,
+        "one answer does not tell whether the body changes": stable is None,
     }
     for why, refused in refusals.items():
         if refused:
             return Microcache(value=False, why=why)
-    return Microcache(value=True, why=f"GET, no cookie, same body over {REPEATS} requests")
+    return Microcache(value=True, why=f"GET, no cookie, same body over {repeats} requests")

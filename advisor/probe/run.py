@@ -111,14 +111,14 @@ async def _measure(
     )
     watch = Watch(endpoint.port, lambda: engine.peers) if endpoint.is_loopback else None
     try:
-        seen = await Protocol(engine, watch, around, on_progress).run()
+        seen = await Protocol(engine, watch, around, on_progress, started).run()
     finally:
         engine.close()
         await asyncio.sleep(0)  # lets the loop close the connections
     _usable(endpoint, engine, seen)
     after = clocks.read(around.pids)
     cost = Cost(
-        requests=engine.tally.sent + questions.SENT,
+        requests=engine.tally.sent + answers.sent,
         duration_s=round(time.perf_counter() - started, 3),
         client_cpu_s=round(time.process_time() - own_cpu, 3),
         server_cpu_s=round(after.server_s - before.server_s, 3) if server else None,
