@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 READY_S = 30.0
 SECONDS = 5
-CONNECTIONS = 64
 _DAEMON_FOLDERS = "/usr/sbin:/sbin"
 
 
@@ -110,7 +109,7 @@ _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), ti
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
-def referee(url: str, *, seconds: int = SECONDS, connections: int = CONNECTIONS) -> Score:
+def referee(url: str, *, connections: int, seconds: int = SECONDS) -> Score:
     """Load `url` with wrk, one thread, kept-alive connections."""
     done = subprocess.run(
         [program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url],

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from advisor import files
-from advisor.demo.processes import CONNECTIONS, Score, free_port, program, referee, running
+from advisor.demo.processes import Score, free_port, program, referee, running
 from advisor.documents import Recommendation
 from advisor.errors import AdvisorError
 from advisor.render import render, stage_nginx
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A bundled app, its route, and the naive way to start it (without its bind)."""
+    """A bundled app, its route, the naive way to start it (without its bind), the load."""
 
     name: str
     title: str
     module: str
     path: str
     naive: tuple[str, ...]
+    connections: int
 
 
 def scenarios() -> list[Scenario]:
@@ -48,6 +49,7 @@ def scenarios() -> list[Scenario]:
             module="advisor.demo.async_app:app",
             path="/items",
             naive=("uvicorn", "advisor.demo.async_app:app", "--log-level", "warning"),
+            connections=16,
         ),
         Scenario(
             name="demo-waiting",
@@ -55,6 +57,7 @@ def scenarios() -> list[Scenario]:
             module="advisor.demo.waiting_app:app",
             path="/report",
             naive=("gunicorn", "advisor.demo.waiting_app:app", "--workers", str(many)),
+            connections=64,
         ),
     ]
 
@@ -90,7 +93,7 @@ def _intent(scenario: Scenario, app_port: int) -> dict[str, object]:
     return {
         "app": {"name": scenario.name, "module": scenario.module, "health": "/healthz"},
         "listen": f"127.0.0.1:{app_port}",
-        "targets": {"concurrency": CONNECTIONS},
+        "targets": {"concurrency": scenario.connections},
     }
 
 
@@ -122,7 +125,7 @@ def _naive(scenario: Scenario, folder: Path, app_port: int, say: Callable[[str],
         )
         conf = stage / "nginx.conf"
         conf.write_text(main_conf(stage, site))
-        return _through_nginx(conf, stage, port, scenario.path)
+        return _through_nginx(conf, stage, port, scenario)
 
 
 def _tuned(
@@ -151,7 +154,7 @@ def _tuned(
         url=f"http://127.0.0.1:{app_port}/healthz",
         log=folder / "rendered.log",
     ):
-        return _through_nginx(main, stage, port, scenario.path)
+        return _through_nginx(main, stage, port, scenario)
 
 
 def _stage(folder: Path, name: str) -> Path:
@@ -160,12 +163,13 @@ def _stage(folder: Path, name: str) -> Path:
     return stage
 
 
-def _through_nginx(conf: Path, stage: Path, port: int, path: str) -> Score:
+def _through_nginx(conf: Path, stage: Path, port: int, scenario: Scenario) -> Score:
     command = [program("nginx"), "-e", "stderr", "-c", str(conf), "-p", str(stage)]
     url = f"http://127.0.0.1:{port}"
     with running([*command, "-g", "daemon off;"], url=f"{url}/healthz", log=stage / "nginx.log"):
-        referee(f"{url}{path}", seconds=1)  # warms every worker
-        return referee(f"{url}{path}")
+        target = f"{url}{scenario.path}"
+        referee(target, seconds=1, connections=scenario.connections)  # warms every worker
+        return referee(target, connections=scenario.connections)
 
 
 def _advisor(say: Callable[[str], None], *arguments: str) -> None:
@@ -184,8 +188,9 @@ def _advisor(say: Callable[[str], None], *arguments: str) -> None:
 
 def comparison(outcome: Outcome) -> str:
     """Before and after, side by side."""
+    who = f"{outcome.scenario.title}, {outcome.scenario.connections} connections"
     lines = [
-        f"{outcome.scenario.title}, {CONNECTIONS} connections of wrk through nginx:",
+        f"{who} of wrk through nginx:",
         f"  {'':<28}{'requests/s':>12}{'p99':>12}{'failed':>9}",
     ]
     for label, score in (("started naively", outcome.before), ("as recommended", outcome.after)):
