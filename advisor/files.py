@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Hashable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from advisor.documents import Document
+
+# Pydantic's words for what was expected, where plainer ones say it better.
+_WORDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+}
 
 MAX_DOCUMENT_BYTES = 32 * 1024**2
 
@@ -76,9 +88,10 @@ def parse(text: str, *, name: str, is_json: bool) -> Any:
         mark = error.problem_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise InvalidInput(f"{where}: {error.problem or 'not valid YAML'}") from None
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        what = "JSON" if is_json else "YAML"
-        raise InvalidInput(f"{name}: not valid {what}: {str(error) or 'nested too deep'}") from None
+    except RecursionError:
+        raise InvalidInput(f"{name}: nested too deep") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise InvalidInput(f"{name}: not valid {'JSON' if is_json else 'YAML'}: {error}") from None
 
 
 def load(path: Path) -> Any:
@@ -100,6 +113,9 @@ def validate(model: type[Model], data: Any, *, name: str) -> Model:
     """Data as `model`, or an `InvalidInput` that names every wrong field of `name` at once."""
     if not isinstance(data, dict):
         raise InvalidInput(f"{name}: expected a mapping of keys to values at the top")
+    wanted = _schema(model)
+    if wanted and "schema" in data and data["schema"] != wanted:
+        raise InvalidInput(f"{name}: schema: should be {wanted}, not {_shorten(data['schema'])}")
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -108,6 +124,12 @@ def validate(model: type[Model], data: Any, *, name: str) -> Model:
             wrong.setdefault(_field(detail["loc"]), []).append(detail)
         lines = [f"{name}: {field}: {_explain(details)}" for field, details in wrong.items()]
         raise InvalidInput("\n".join(lines)) from None
+
+
+def _schema(model: type[BaseModel]) -> str | None:
+    """The value of a document type's `schema` field; None for what is no document."""
+    field = model.model_fields.get("schema_")
+    return str(get_args(field.annotation)[0]) if field else None
 
 
 def read(model: type[Model], path: Path) -> Model:
@@ -122,13 +144,17 @@ def _explain(details: list[ErrorDetails]) -> str:
             return "unknown key"
         case "missing":
             return "missing"
-    wanted = dict.fromkeys(_wanted(detail) for detail in details)
-    return f"{' or '.join(wanted)}, not {_shorten(details[0]['input'])}"
+    wanted = list(dict.fromkeys(_wanted(detail) for detail in details))
+    choices = [wanted[0], *(text.removeprefix("should be ") for text in wanted[1:])]
+    return f"{' or '.join(choices)}, not {_shorten(details[0]['input'])}"
 
 
 def _wanted(detail: ErrorDetails) -> str:
     own = detail.get("ctx", {}).get("error")
-    return str(own) if own else detail["msg"].replace("Input should be", "should be")
+    if own:
+        return str(own)
+    words = _WORDS.get(detail["type"])
+    return f"should be {words}" if words else detail["msg"].replace("Input should", "should")
 
 
 def _field(loc: Iterable[int | str]) -> str:
@@ -197,7 +223,7 @@ def check_replaceable(path: Path, kind: type[Document]) -> None:
         if not path.parent.is_dir():
             raise InvalidInput(f"-o {path}: the folder {path.parent} does not exist")
         return
-    family = kind.model_fields["schema_"].annotation.__args__[0].rpartition("/")[0]  # type: ignore[union-attr]
+    family = str(_schema(kind)).rpartition("/")[0]
     try:
         data = load(path) if path.is_file() else None
     except InvalidInput:

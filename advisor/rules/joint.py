@@ -128,7 +128,9 @@ def _why_workers(plan: Plan, inputs: dict[str, Value]) -> str:
 def _why_unmeasured(plan: Plan, inputs: dict[str, Value]) -> str:
     if plan.binding in {"memory", "boot_cpu"}:
         return f"Not measured: fewer than one a whole core, because {STOPPED[plan.binding]}."
-    return f"Not measured: one worker a whole core ({inputs['cpu.effective']:g} here)."
+    return (
+        f"Not measured: one worker a whole core, at least one ({inputs['cpu.effective']:g} here)."
+    )
 
 
 def _took(inputs: dict[str, Value], what: str) -> str:

@@ -9,6 +9,7 @@ the intent (`app.interface`) and the model's answer (`plan`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -127,7 +128,9 @@ def check_pins(pins: Mapping[str, Value]) -> None:
     lines = []
     for id_, value in pins.items():
         if id_ not in RULES:
-            lines.append(f"advisor.yml: pins: {id_}: unknown setting")
+            near = get_close_matches(id_, RULES, n=1)
+            hint = f"; {near[0]} is one" if near else ""
+            lines.append(f"advisor.yml: pins: {id_}: unknown setting{hint}")
             continue
         try:
             TypeAdapter(RULES[id_].accepts).validate_python(value, strict=True)
@@ -137,7 +140,9 @@ def check_pins(pins: Mapping[str, Value]) -> None:
                 f"advisor.yml: pins: {id_}: {reason[0].lower()}{reason[1:]}, not {value!r}"
             )
     if lines:
-        raise InvalidInput("\n".join(lines), remedy=f"Settings: {', '.join(RULES)}.")
+        raise InvalidInput(
+            "\n".join(lines), remedy="A recommendation (advisor recommend) lists every setting."
+        )
 
 
 def _order() -> Iterable[str]:

@@ -87,10 +87,10 @@ def test_a_pin_of_the_wrong_type_is_refused_with_its_name(wrong: Any) -> None:
 
 def test_every_wrong_pin_is_named_at_once() -> None:
     with pytest.raises(InvalidInput) as caught:
-        decide({}, {"a.idle": "x", "no.such": 1})
+        decide({}, {"a.idle": "x", "no.such": 1, "b.idel": 1})
     assert "pins: a.idle" in caught.value.message
     assert "pins: no.such: unknown setting" in caught.value.message
-    assert "b.idle" in str(caught.value.remedy)
+    assert "pins: b.idel: unknown setting; b.idle is one" in caught.value.message
 
 
 def test_two_rules_for_one_setting_are_a_defect() -> None:
