@@ -6,7 +6,7 @@ import asyncio
 import signal
 import ssl
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,8 +51,8 @@ def probe(
     `Interrupted` on SIGINT and SIGTERM.
     """
     endpoint = address.resolve(url, remote=allow_remote, public=allow_public)
-    server, unknown = _find(endpoint, pid)
-    work = _measure(endpoint, server, unknown, saturate=saturate, on_progress=on_progress)
+    found = _find(endpoint, pid)
+    work = _measure(endpoint, found, saturate=saturate, on_progress=on_progress)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_until_signal(work))
 
@@ -80,26 +80,46 @@ async def _until_signal(work: Coroutine[object, object, Measurement]) -> Measure
             loop.remove_signal_handler(signum)
 
 
-def _find(endpoint: Endpoint, pid: int | None) -> tuple[Server | None, list[Unknown]]:
-    if pid is not None:
-        return servers.server_of(pid), []
+@dataclass(frozen=True)
+class Found:
+    """The app server behind a URL, the proxies in front of it, and what could not be told."""
+
+    server: Server | None
+    through: tuple[str, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+
+
+def _find(endpoint: Endpoint, pid: int | None) -> Found:
+    """Whose processes are measured: those of `pid`, else of the port, a proxy's never."""
     if not endpoint.is_loopback:
+        given = servers.server_of(pid) if pid is not None else None
         why = f"{endpoint.address} is another host: only its answers can be seen"
-        return None, [Unknown(what="the server's processes", why=why, remedy="probe on that host")]
-    return servers.server_at(endpoint.address, endpoint.port)
+        gap = Unknown(what="the server's processes", why=why, remedy="probe on that host")
+        return Found(given, (), () if given else (gap,))
+    holder, unknown = servers.server_at(endpoint.address, endpoint.port)
+    through = (holder.kind,) if holder and holder.kind in servers.PROXIES else ()
+    if pid is not None:
+        return Found(servers.server_of(pid), through)
+    if holder is None or not through:
+        return Found(holder, (), tuple(unknown))
+    gap = Unknown(
+        what="the app's processes",
+        why=f"what listens on port {endpoint.port} is {holder.kind}, a proxy in front of them",
+        remedy="give the app's own URL, or --pid of its server",
+    )
+    return Found(None, through, (*unknown, gap))
 
 
 async def _measure(
     endpoint: Endpoint,
-    server: Server | None,
-    unknown: list[Unknown],
+    found: Found,
     *,
     saturate: bool,
     on_progress: Callable[[str], None],
 ) -> Measurement:
     started, own_cpu = time.perf_counter(), time.process_time()
     answers = await questions.ask(endpoint)
-    server = await _settled(server)
+    server = await _settled(found.server)
     around = replace(
         _surroundings(endpoint, server, saturate=saturate),
         client_overhead_s=await calibration.client_overhead_s() or 0.0,
@@ -128,10 +148,11 @@ async def _measure(
     return measurement(
         seen,
         url=endpoint.url,
+        through=found.through,
         http=answers.http,
         workers=[w.model_copy(update={"boot_cpu_s": boot.get(w.pid)}) for w in workers],
         cost=cost,
-        unknown=[*unknown, *_health(answers.health)],
+        unknown=[*found.unknown, *_health(answers.health)],
     )
 
 
