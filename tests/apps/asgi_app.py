@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 
 from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
+# Where tests/apps/downstream.py listens: a service that takes 20 ms, five at a time.
+DOWNSTREAM_PORT = int(os.environ.get("DOWNSTREAM_PORT", "0"))
+
 app = FastAPI()
+kept: list[bytes] = []
+
+
+def ask_downstream() -> None:
+    """One byte there and one back, without a thought for the event loop."""
+    with socket.create_connection(("127.0.0.1", DOWNSTREAM_PORT)) as connection:
+        connection.sendall(b"?")
+        connection.recv(1)
+
+
 five = asyncio.Semaphore(5)
 
 
@@ -27,6 +42,40 @@ async def wait() -> dict[str, str]:
 async def blocked() -> dict[str, str]:
     time.sleep(0.02)  # noqa: ASYNC251 - the fault that the probe has to find
     return {"blocked": "20 ms"}
+
+
+@app.get("/mixed")
+async def mixed() -> dict[str, int]:
+    await asyncio.sleep(0.005)
+    return {"sum": sum(i * i for i in range(10_000))}
+
+
+@app.get("/blocked-socket")
+async def blocked_socket() -> dict[str, str]:
+    ask_downstream()
+    return {"blocked": "20 ms, in a socket"}
+
+
+@app.get("/blocked-cpu")
+async def blocked_cpu() -> dict[str, int]:
+    return {"sum": sum(i * i for i in range(300_000))}
+
+
+@app.get("/downstream")
+async def downstream() -> dict[str, str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", DOWNSTREAM_PORT)
+    try:
+        writer.write(b"?")
+        await reader.readexactly(1)
+    finally:
+        writer.close()
+    return {"asked": "a service that answers five at a time"}
+
+
+@app.get("/leak")
+async def leak() -> dict[str, int]:
+    kept.append(bytes(2000))
+    return {"sum": sum(i * i for i in range(3000))}
 
 
 @app.get("/threads")
