@@ -52,6 +52,20 @@ def ratio(
     return Estimate(value=value, low=max(floor, min(low, value)), high=max(high, value), n=n)
 
 
+def widen(estimate: Estimate, relative: float) -> Estimate:
+    """The same value with an uncertainty of `relative` (95 %) added that windows do not show.
+
+    Independent parts add in squares (GUM, JCGM 100:2008, 5.1.2).
+
+    >>> widen(Estimate(value=1.0, low=0.97, high=1.03, n=9), 0.04)
+    Estimate(value=1.0, low=0.95, high=1.05, n=9)
+    """
+    value, systematic = estimate.value, relative * estimate.value
+    low = value - math.hypot(value - estimate.low, systematic)
+    high = value + math.hypot(estimate.high - value, systematic)
+    return Estimate(value=value, low=max(0.0, low), high=high, n=estimate.n)
+
+
 def percentile(latencies: Sequence[float], p: float) -> Estimate | None:
     """The p-quantile (0 < p < 1) of latencies in seconds, with a 95 % interval.
 
