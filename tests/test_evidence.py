@@ -39,6 +39,32 @@ def test_the_demand_of_the_example() -> None:
     assert demand.ceiling_rps is None
 
 
+def idling(used: float, workers: int = 5) -> Measurement:
+    """The example as measured on workers that used so many of two cores."""
+    seen = {"server_cpu_cores": used, "cpu_left_cores": 2.0, "connections": 32}
+    return changed(
+        limiter=MEASURED.limiter.model_copy(update={"verdict": "concurrency", "evidence": seen}),
+        target=MEASURED.target.model_copy(update={"workers": workers}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "workers", "factor"),
+    [(1.9, 5, 1), (1.0, 5, 1), (1.0, 1, 1), (0.5, 5, 1.5), (0.0, 5, 2)],
+)
+def test_a_demand_measured_on_idle_workers_is_planned_lower(
+    used: float, workers: int, factor: float
+) -> None:
+    measurement = idling(used, workers)
+    demand = evidence.demand_of(measurement, "asgi")
+    assert demand is not None
+    assert demand.cpu_s == pytest.approx(0.00019 / factor)
+    assert demand.cpu_low_s <= 0.000183 / factor
+    assert demand.cpu_high_s == 0.000197
+    said = [gap.what for gap in evidence.not_measured(measurement, demand)]
+    assert ("CPU per request on busy workers" in said) == (factor > 1.4)
+
+
 @pytest.mark.parametrize(
     "measurement",
     [

@@ -34,7 +34,7 @@ def measurement(
     *,
     url: str,
     through: Sequence[str],
-    http: HttpFacts,
+    http: Sequence[HttpFacts],
     workers: Sequence[Worker],
     cost: Cost,
     unknown: Sequence[Unknown],
@@ -69,7 +69,7 @@ def measurement(
         ),
         workers=[_with_share(worker, top) for worker in workers],
         memory_growth_bytes_per_request=None,
-        http=[http],
+        http=list(http),
         cost=cost,
         unknown=gaps,
     )

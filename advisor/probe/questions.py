@@ -25,7 +25,7 @@ PATIENCE_S = 2.0
 TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 64 * 1024**2
 HEALTH_ROUTES = ("/healthz", "/health", "/ping")
-_REDIRECT, _ERROR = 300, 400
+_OK, _REDIRECT, _ERROR = 200, 300, 400
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """Facts of the route, the status of each guessed health route (0: no answer), requests sent."""
+    """Facts of the route and of health routes that answer; the status of each one tried; requests.
 
-    http: HttpFacts
+    A status of 0 is no answer.
+    """
+
+    http: list[HttpFacts]
     health: dict[str, int]
     sent: int
 
@@ -64,12 +67,16 @@ async def ask(endpoint: Endpoint) -> Answers:
         while len(plain) < REPEATS and time.monotonic() - began < PATIENCE_S:
             plain.append(await _get(client, endpoint, encoding="identity"))
         packed = await _get(client, endpoint, encoding="gzip, br, zstd")
-        health = {}
-        for path in HEALTH_ROUTES:
-            answer = await _fetch(client, endpoint, path, encoding="identity")
-            health[path] = answer.status if answer else 0
-    sent = len(plain) + 1 + len(health)
-    return Answers(http=facts(endpoint.path, plain, packed), health=health, sent=sent)
+        health = {
+            path: await _fetch(client, endpoint, path, encoding="identity")
+            for path in HEALTH_ROUTES
+        }
+    http = [facts(endpoint.path, plain, packed)]
+    for path, answer in health.items():
+        if answer and path != endpoint.path and _OK <= answer.status < _REDIRECT:
+            http.append(facts(path, [answer], None))
+    statuses = {path: answer.status if answer else 0 for path, answer in health.items()}
+    return Answers(http=http, health=statuses, sent=len(plain) + 1 + len(health))
 
 
 async def _get(client: httpx.AsyncClient, endpoint: Endpoint, *, encoding: str) -> Answer:
@@ -169,7 +176,7 @@ def _failure(endpoint: Endpoint, error: Exception) -> Exception:
             return TooLittleEvidence(f"{where}: {reason}", remedy="Look at the app's log.")
 
 
-def facts(path: str, plain: Sequence[Answer], packed: Answer) -> HttpFacts:
+def facts(path: str, plain: Sequence[Answer], packed: Answer | None) -> HttpFacts:
     """What several uncompressed answers and one that may be compressed say about a route."""
     first = plain[0]
     kind = first.headers.get("content-type")
@@ -179,7 +186,7 @@ def facts(path: str, plain: Sequence[Answer], packed: Answer) -> HttpFacts:
         status=first.status,
         content_type=kind.partition(";")[0].strip() if kind else None,
         bytes=len(first.body),
-        compressed="content-encoding" in packed.headers,
+        compressed=packed is not None and "content-encoding" in packed.headers,
         compressible_ratio=(
             round(len(gzip.compress(first.body, 5)) / len(first.body), 3) if first.body else None
         ),

@@ -8,13 +8,13 @@ from advisor.quantities import duration, rate, size
 from advisor.report.layout import paragraph, row, spread, unknowns
 
 if TYPE_CHECKING:
-    from advisor.documents import Estimate, Measurement
+    from advisor.documents import Estimate, Measurement, Target
 
 
 def table(measured: Measurement) -> str:
     """What was measured, the limiter first; at most 80 columns."""
     target, limiter = measured.target, measured.limiter
-    who = f"{target.server} ({target.worker_class})" if target.server else "processes not seen"
+    who = _who(target)
     shape = ""
     if target.workers is not None:
         threads = f" x {target.threads} threads" if (target.threads or 1) > 1 else ""
@@ -46,6 +46,13 @@ def table(measured: Measurement) -> str:
         *unknowns(measured.unknown),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _who(target: Target) -> str:
+    if target.server is None:
+        return "processes not seen"
+    name = "a server of unknown kind" if target.server == "unknown" else target.server
+    return f"{name} ({target.worker_class})" if target.worker_class else name
 
 
 def _quantity(estimate: Estimate | None) -> str:
@@ -99,17 +106,18 @@ def _steps(measured: Measurement) -> list[str]:
 
 
 def _http(measured: Measurement) -> list[str]:
-    lines = []
-    for route in measured.http:
-        packed = "compressed" if route.compressed else "not compressed"
-        if not route.compressed and route.compressible_ratio is not None:
-            packed += f" (gzip would make it {min(1.0, route.compressible_ratio):.0%})"
-        may = "may" if route.microcache.value else "may not"
-        lines.append(
-            row(
-                "the answer",
-                f"{route.status} {route.content_type or 'of no type'}, {route.bytes:,} bytes, "
-                f"{packed}; a shared cache {may} hold it: {route.microcache.why}",
-            )
-        )
-    return lines
+    if not measured.http:
+        return []
+    route, *health = measured.http
+    packed = "compressed" if route.compressed else "not compressed"
+    if not route.compressed and route.compressible_ratio is not None:
+        packed += f" (gzip would make it {min(1.0, route.compressible_ratio):.0%})"
+    may = "may" if route.microcache.value else "may not"
+    answer = (
+        f"{route.status} {route.content_type or 'of no type'}, {route.bytes:,} bytes, {packed}; a "
+        f"shared cache {may} hold it: {route.microcache.why}"
+    )
+    return [
+        row("the answer", answer),
+        *(row("health route", f"{each.path}, {each.status}") for each in health),
+    ]

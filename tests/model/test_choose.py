@@ -40,6 +40,13 @@ def test_a_waiting_sync_app_gets_threads_for_every_request_in_flight() -> None:
     assert plan.throughput.value > 10 * 5 / 0.0403
 
 
+@pytest.mark.parametrize("cpu", [0.0002, 0.0004, 0.0005])
+def test_threads_win_over_many_processes_that_cannot_be_told_to_be_faster(cpu: float) -> None:
+    plan = choose("wsgi", app(cpu, 0.040, measured_as=SYNC), COST, LIMITS, Pins())
+    assert plan.config.worker_class is GTHREAD
+    assert plan.memory.value < 200 * MIB
+
+
 @pytest.mark.parametrize(("cores", "workers"), [(0.25, 1), (1, 1), (1.5, 2), (2, 2), (8, 8)])
 def test_a_computing_async_app_gets_a_worker_a_core(cores: float, workers: int) -> None:
     plan = choose("asgi", COMPUTING, COST, replace(LIMITS, cores=cores), Pins())
@@ -133,7 +140,7 @@ def test_the_runners_up_stand_beside_the_choice() -> None:
     st.integers(1, 100),
     st.integers(100, 2000),
 )
-def test_every_choice_fits_and_is_within_two_percent_of_its_neighbour(
+def test_every_choice_fits_and_cannot_be_told_from_its_neighbour(
     interface: str, cpu: float, wait: float, cores: float, load: int, memory: int
 ) -> None:
     limits = replace(LIMITS, cores=cores, concurrency=load, memory_bytes=memory * MIB)
@@ -144,7 +151,7 @@ def test_every_choice_fits_and_is_within_two_percent_of_its_neighbour(
     one_more = replace(plan.config, workers=plan.config.workers + 1)
     if COST.needed(one_more) <= limits.memory_bytes and one_more.workers * 0.5 / cores <= 15:
         gained = throughput(one_more, demand, cores, load).value
-        assert gained <= plan.throughput.value / 0.98 * (1 + 1e-6)
+        assert gained <= plan.throughput.value / 0.95 * (1 + 1e-6)
 
 
 @pytest.mark.parametrize(

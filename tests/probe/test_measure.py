@@ -62,16 +62,18 @@ def document(seen: Observation) -> measure.Measurement:
         seen,
         url="http://127.0.0.1:8000/",
         through=["nginx"],
-        http=HttpFacts(
-            path="/",
-            status=200,
-            content_type=None,
-            bytes=1,
-            compressed=False,
-            compressible_ratio=None,
-            stable=True,
-            microcache=Microcache(value=False, why="a test"),
-        ),
+        http=[
+            HttpFacts(
+                path="/",
+                status=200,
+                content_type=None,
+                bytes=1,
+                compressed=False,
+                compressible_ratio=None,
+                stable=True,
+                microcache=Microcache(value=False, why="a test"),
+            )
+        ],
         workers=WORKERS,
         cost=Cost(requests=1, duration_s=1, client_cpu_s=1, server_cpu_s=1),
         unknown=[],

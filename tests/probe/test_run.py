@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from advisor.demo.processes import free_port, program, running
 from advisor.errors import AdvisorError, GuardRefused, InvalidInput, TooLittleEvidence
+from advisor.host.servers import server_at
 from advisor.probe import probe
+from advisor.render.stage import main_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from advisor.documents import Measurement
 
@@ -88,8 +92,9 @@ def booted(count: int) -> set[int]:
 
 def test_http_facts(serve: Callable[..., str]) -> None:
     base = serve("uvicorn", "asgi_app:app")
-    (private,) = measure(f"{base}/private").http
-    (large,) = measure(f"{base}/large").http
+    private, health = measure(f"{base}/private").http
+    large, _ = measure(f"{base}/large").http
+    assert (health.path, health.status) == ("/healthz", 200)
     assert private.microcache.value is False
     assert "cookie" in private.microcache.why
     assert private.stable is False
@@ -145,6 +150,42 @@ def test_an_idle_pooled_connection_is_nobody(serve: Callable[..., str]) -> None:
     seen = measure(f"{base}/compute")
     connection.close()
     assert seen.throughput.knee_rps is not None
+
+
+@pytest.fixture
+def proxied(serve: Callable[..., str], tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A real nginx in front of an app: nginx's URL, and the PID of the app's server."""
+    app = serve("uvicorn", "asgi_app:app")
+    server, _ = server_at("127.0.0.1", int(app.rpartition(":")[2]))
+    assert server is not None
+    port = free_port()
+    stage = tmp_path / "nginx"
+    stage.mkdir()
+    (stage / "site.conf").write_text(
+        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {app}; }} }}\n"
+    )
+    (stage / "nginx.conf").write_text(main_conf(stage, stage / "site.conf"))
+    command = [program("nginx"), "-e", "stderr", "-c", str(stage / "nginx.conf")]
+    url = f"http://127.0.0.1:{port}"
+    with running(
+        [*command, "-p", str(stage), "-g", "daemon off;"],
+        url=f"{url}/healthz",
+        log=tmp_path / "nginx.log",
+    ):
+        yield url, server.pid
+
+
+def test_a_proxys_processes_are_not_the_apps(proxied: tuple[str, int]) -> None:
+    url, pid = proxied
+    through = measure(f"{url}/compute")
+    assert through.target.through == ["nginx"]
+    assert through.target.pid is None
+    assert through.cpu_per_request_s is None
+    assert any("--pid" in gap.remedy for gap in through.unknown)
+    told = probe(f"{url}/compute", pid=pid, on_progress=lambda _line: None)
+    assert told.target.through == ["nginx"]
+    assert told.target.pid == pid
+    assert told.cpu_per_request_s is not None
 
 
 @pytest.mark.parametrize(
