@@ -26,6 +26,10 @@ ASSUMED_WORKER_BYTES = {"asgi": 62 * MIB, "wsgi": 38 * MIB}
 THREAD_BYTES = 128 * 1024
 # Importing FastAPI takes 0.2 s of CPU, a real app several times that.
 ASSUMED_BOOT_CPU_S = 0.5
+# What a request that wakes its worker up costs more than one that finds it busy: likely, and at
+# most (see `_idleness`).
+LIKELY_WAKE_S = 0.00015
+MOST_WAKE_S = 0.00057
 # What is left is planned up to here: the rest is for what was not seen.
 BUDGET_RATIO = 0.9
 
@@ -68,26 +72,29 @@ def demand_of(measurement: Measurement | None, interface: str) -> Demand | None:
     measured_as = CLASSES.get(measurement.target.worker_class or measurement.target.server or "")
     if measured_as and measured_as.interface != interface:
         measured_as = None
-    warmth = _warmth(measurement)
+    idle = _idleness(measurement)
+    wake = min(LIKELY_WAKE_S * idle, cpu.value / 2)
     own_limit = measurement.limiter.evidence.get("in_service_per_worker")
     return Demand(
-        cpu_s=cpu.value / (1 + warmth),
-        cpu_low_s=max(cpu.low, cpu.value / 10) / (1 + 2.5 * warmth),
+        cpu_s=cpu.value - wake,
+        cpu_low_s=max(cpu.low - MOST_WAKE_S * idle, cpu.value / 4),
         cpu_high_s=max(cpu.high, cpu.value),
         wait_s=max(0.0, wait - blocked),
         blocked_s=blocked,
         measured_as=measured_as,
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
+        wake_s=wake,
         slots=max(1, round(own_limit)) if isinstance(own_limit, int | float) else None,
     )
 
 
-def _warmth(measurement: Measurement) -> float:
-    """How much dearer a request was than it will be on busy workers: 0 (not) to 1 (twice).
+def _idleness(measurement: Measurement) -> float:
+    """How idle the CPU was as the demand was measured: 0 (half busy or more) to 1 (unused).
 
-    A worker that mostly waits wakes up to cold caches: FACTS has 790 µs a request at 20/s and
-    458 at 200/s for one that takes 224 back to back. So a demand measured while over half of
-    the CPU idled is planned with down to its half, and its interval reaches further down.
+    A worker that mostly waits wakes up to cold caches, and a request costs more than it will
+    on busy workers: FACTS has 790 µs at 20/s and 458 at 200/s for one that takes 224 back to
+    back. That is a cost of waking up, whatever the request computes: a Django page measured
+    at 880 µs on idle workers took 750 to 930 on busy ones.
     """
     seen = measurement.limiter.evidence
     used, left = seen.get("server_cpu_cores"), seen.get("cpu_left_cores")
@@ -198,7 +205,7 @@ def not_measured(measurement: Measurement | None, demand: Demand | None) -> list
             )
         ]
     out = []
-    if demand is not None and demand.cpu_s < 0.75 * measured_cpu(measurement):
+    if demand is not None and demand.cpu_s < 0.9 * measured_cpu(measurement):
         out.append(
             Unknown(
                 what="CPU per request on busy workers",

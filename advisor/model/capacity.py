@@ -12,8 +12,10 @@ Kept-alive connections stay with the worker that accepted them, so how work spre
 Two exact results bracket it: *pooled*, every worker takes what it can, and *pinned*, one worker
 holds every connection. FACTS: 40 ms of waiting under 64 connections gave 384 requests/s on
 gthread 2 x 16 (pinned 385, pooled 771) and 1,021 on 2 x 32 (771 and 1,542); eight loops blocked
-for 20 ms gave 244, and 387 behind nginx (50 and 400). The middle of the bracket ranks
-configurations; the interval is the bracket.
+for 20 ms gave 244, and 387 behind nginx (50 and 400). So a busy worker is seldom given more,
+but one whose threads are all waiting is: it accepts as if it were idle. A third result says
+what that costs, *crowded*: the threads of one worker, the CPU of all. The value is their mean
+with the weights that those figures suggest; the interval is the bracket.
 """
 
 from __future__ import annotations
@@ -31,19 +33,23 @@ TAIL_UTILISATION = 0.9
 class WorkerClass:
     """How a Gunicorn worker class serves.
 
-    `cost_s` is CPU a request beyond the cheapest class of the same interface. Until a host is
-    calibrated it comes from a null app measured under each class (sync 4,864 requests/s on one
-    worker, gthread 2,400; UvicornWorker 11.4k, asgi 10.7k).
+    `cost_s` is CPU a request beyond the cheapest class of the same interface, `handover_s` the
+    time a worker is held by it beyond its CPU. Until a host is calibrated they come from null
+    apps (UvicornWorker 11.4k requests/s, asgi 10.7k). Threads save the connections that sync
+    opens anew, and pay as much for handing requests over (2 workers of sync 6,287, 3 x 16
+    threads 8,256); but they take turns at the interpreter, so one worker serves less than its
+    CPU would allow (2,400 against sync's 4,864; a page of 769 µs: 1,155).
     """
 
     name: str
     interface: Literal["asgi", "wsgi"]
     kind: Literal["one", "threads", "loop"]
     cost_s: float
+    handover_s: float = 0.0
 
 
 SYNC = WorkerClass("sync", "wsgi", "one", 0.0)
-GTHREAD = WorkerClass("gthread", "wsgi", "threads", 0.00021)
+GTHREAD = WorkerClass("gthread", "wsgi", "threads", 0.0, 0.0001)
 UVICORN_WORKER = WorkerClass("uvicorn_worker.UvicornWorker", "asgi", "loop", 0.0)
 ASGI = WorkerClass("asgi", "asgi", "loop", 0.000006)
 # A plain Uvicorn runs the same loop and protocol code as its Gunicorn worker.
@@ -65,6 +71,8 @@ class Demand:
     event loop, `blocked_s` off the CPU while holding it. `ceiling_rps` is what the app reached
     where something downstream stopped it, `slots` how many requests one worker's event loop
     takes on at once where a limit in the app's code (a thread limiter, a pool) stops it.
+    `wake_s` is CPU that was measured and taken off, because a busy worker does not wake up for
+    each request; one that serves a single request at a time always does.
     """
 
     cpu_s: float
@@ -75,6 +83,7 @@ class Demand:
     measured_as: WorkerClass | None = None
     ceiling_rps: float | None = None
     slots: int | None = None
+    wake_s: float = 0.0
 
     def under(self, worker_class: WorkerClass) -> Demand:
         """The same request under another class, priced by the table of class costs.
@@ -83,10 +92,14 @@ class Demand:
         does not vanish.
         """
         extra = worker_class.cost_s - self.measured_as.cost_s if self.measured_as else 0.0
+        if worker_class.kind == "one":
+            extra += self.wake_s
         low, mid, high = (
             max(cpu + extra, cpu / 5) for cpu in (self.cpu_low_s, self.cpu_s, self.cpu_high_s)
         )
-        return replace(self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, measured_as=worker_class)
+        return replace(
+            self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, measured_as=worker_class, wake_s=0
+        )
 
     def mended(self) -> Demand:
         """The same request once its blocking calls are awaited and its own limit is raised."""
@@ -127,20 +140,35 @@ def _station(
     """Delay (s), time a worker is held by a request (s), and requests/s that the CPU allows."""
     if config.worker_class.kind == "loop":
         return demand.wait_s, cpu_s + demand.blocked_s, cores / cpu_s
-    return demand.wait_s + demand.blocked_s, cpu_s, cores / cpu_s
+    return demand.wait_s + demand.blocked_s, cpu_s + config.worker_class.handover_s, cores / cpu_s
 
 
 def _throughput(
-    config: Configuration, cpu_s: float, demand: Demand, cores: float, concurrency: int
+    config: Configuration, demand: Demand, cores: float, concurrency: int, inside: int
 ) -> float:
-    delay, held, cpu_bound = _station(config, cpu_s, demand, cores)
-    inside = min(concurrency, config.workers * config.slots(demand, concurrency))
+    delay, held, cpu_bound = _station(config, demand.cpu_s, demand, cores)
+    inside = min(concurrency, inside)
     return closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, cpu_bound))
 
 
 def pooled(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s when any idle slot takes the next of `concurrency` requests in flight."""
-    return _throughput(config, demand.cpu_s, demand, cores, concurrency)
+    slots = config.workers * config.slots(demand, concurrency)
+    return _throughput(config, demand, cores, concurrency, slots)
+
+
+def crowded(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
+    """Requests/s when only one worker's slots fill; sync's processes are each other's."""
+    if config.worker_class.kind == "one":
+        return pooled(config, demand, cores, concurrency)
+    return _throughput(config, demand, cores, concurrency, config.slots(demand, concurrency))
+
+
+def expected(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
+    """Requests/s as connections are likely to spread; `demand` is priced for the class."""
+    parts = zip((0.2125, 0.6375, 0.15), (pooled, crowded, pinned), strict=True)
+    rate = sum(weight * result(config, demand, cores, concurrency) for weight, result in parts)
+    return min(rate, demand.ceiling_rps or float("inf"))
 
 
 def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
@@ -151,7 +179,7 @@ def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int
 
 
 def throughput(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Bracket:
-    """Requests/s at `concurrency` in flight: the middle of pinned and pooled, and the bracket.
+    """Requests/s at `concurrency` in flight: what is expected, between pinned and pooled.
 
     The bracket also holds the interval of the measured CPU. `cores` is CPUs, fractions allowed.
     """
@@ -163,10 +191,7 @@ def throughput(config: Configuration, demand: Demand, cores: float, concurrency:
 
     best = replace(demand, cpu_s=demand.cpu_low_s)
     worst = replace(demand, cpu_s=demand.cpu_high_s)
-    middle = (
-        capped(pooled(config, demand, cores, concurrency))
-        + capped(pinned(config, demand, cores, concurrency))
-    ) / 2
+    middle = expected(config, demand, cores, concurrency)
     return Bracket(
         middle,
         min(middle, capped(pinned(config, worst, cores, concurrency))),

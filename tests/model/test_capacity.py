@@ -80,20 +80,50 @@ def test_a_loop_whose_app_takes_on_a_few_requests_gains_by_workers() -> None:
 
 def test_one_worker_computes_on_one_core() -> None:
     computing = Demand(0.001, 0.001, 0.001, 0.0, measured_as=GTHREAD)
-    assert throughput(Configuration(GTHREAD, 1, 8), computing, 4, 8).value == pytest.approx(1000)
+    # One thread hands the interpreter over to the next, and that takes its time.
+    assert throughput(Configuration(GTHREAD, 1, 8), computing, 4, 8).value == pytest.approx(
+        909.1, rel=0.001
+    )
     assert throughput(Configuration(GTHREAD, 1, 8), computing, 0.25, 8).value == pytest.approx(250)
 
 
 def test_another_class_is_priced_by_the_table() -> None:
-    page = Demand(0.000206, 0.0002, 0.00021, 0.0, measured_as=SYNC)
-    assert page.under(GTHREAD).cpu_s == pytest.approx(1 / 2400, rel=0.01)
-    assert page.under(SYNC) == page
+    page = Demand(0.0001, 0.0001, 0.0001, 0.0, measured_as=UVICORN_WORKER)
+    assert page.under(ASGI).cpu_s == pytest.approx(0.000106)
+    assert page.under(UVICORN_WORKER) == page
     assert page.under(GTHREAD).under(SYNC).cpu_s == pytest.approx(page.cpu_s)
 
 
+def test_a_process_a_request_pays_for_waking_up_and_threads_do_not() -> None:
+    seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.00015)
+    assert seen.under(SYNC).cpu_s == pytest.approx(0.0009)
+    assert seen.under(SYNC).under(SYNC).cpu_s == pytest.approx(0.0009)
+    assert seen.under(GTHREAD).cpu_s == pytest.approx(0.00075)
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "workers", "threads", "measured"),
+    [
+        (SYNC, 47, 1, 2115),
+        (SYNC, 24, 1, 1694),
+        (GTHREAD, 1, 64, 1155),
+        (GTHREAD, 3, 32, 2164),
+    ],
+)
+def test_a_django_page_of_10_ms_at_48_connections(
+    worker_class: WorkerClass, workers: int, threads: int, measured: float
+) -> None:
+    """Measured on two cores that wrk shared: 880 µs of CPU on idle workers, 9.5 ms of waiting."""
+    seen = Demand(0.00073, 0.00055, 0.00095, 0.0095, measured_as=SYNC, wake_s=0.00015)
+    predicted = throughput(Configuration(worker_class, workers, threads), seen, 2, 48)
+    assert predicted.value == pytest.approx(measured, rel=0.2)
+    assert predicted.low <= measured * 1.05
+    assert predicted.high >= measured
+
+
 def test_a_class_that_costs_less_never_makes_a_request_free() -> None:
-    small = Demand(0.0001, 0.0001, 0.0001, 0.0, measured_as=GTHREAD)
-    assert small.under(SYNC).cpu_s == pytest.approx(0.00002)
+    small = Demand(0.000005, 0.000005, 0.000005, 0.0, measured_as=ASGI)
+    assert small.under(UVICORN_WORKER).cpu_s == pytest.approx(0.000001)
 
 
 def test_uvicorn_and_its_worker_are_one_demand() -> None:
