@@ -23,6 +23,9 @@ FACTS_SCHEMA: Final = "advisor/facts/1"
 MEASUREMENT_SCHEMA: Final = "advisor/measurement/1"
 RECOMMENDATION_SCHEMA: Final = "advisor/recommendation/1"
 
+# The `what` of the unknown that a recommendation for an app that does not run carries on.
+APP_ENVIRONMENT: Final = "the app's Python environment"
+
 # An int stays an int and a float a float, so that a document is written back as it was read.
 Number = int | float
 Count = Annotated[int, Field(ge=0)]

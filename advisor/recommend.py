@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from advisor import evidence
 from advisor.documents import (
+    APP_ENVIRONMENT,
     RECOMMENDATION_SCHEMA,
     Outlook,
     Prediction,
@@ -126,6 +127,7 @@ def recommend(
                 *evidence.not_measured(measurement, demand),
                 *_about(plan, demand, cost, asked=asked, boot_known=boot_known, resolved=resolved),
                 *resolved.unknown,
+                *(gap for gap in facts.unknown if server is None and gap.what == APP_ENVIRONMENT),
                 *decision.unknown,
             ],
         }

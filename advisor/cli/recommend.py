@@ -94,7 +94,7 @@ def command(
     )
     if measured_only:
         require_measured(measurement)
-    facts = given or _gathered(pid)
+    facts = given or _gathered(pid, intent.app.virtualenv if intent else None)
     servers = servers_for(
         facts, measurement, intent, pid=pid, single=bool(output) or shape is not Format.table
     )
@@ -121,10 +121,10 @@ def _probed(url: str, **how: Any) -> Measurement:
     return probe(url, on_progress=lambda line: typer.echo(line, err=True), **how)
 
 
-def _gathered(pid: int | None) -> Facts:
+def _gathered(pid: int | None, virtualenv: str | None = None) -> Facts:
     from advisor.host import gather
 
-    return gather(pid)
+    return gather(pid, virtualenv=Path(virtualenv) if virtualenv else None)
 
 
 def _limits_of(server: Server | None, facts: Facts, given: Facts | None) -> Facts:

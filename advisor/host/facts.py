@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.documents import FACTS_SCHEMA, Component, Facts, Memory, Unknown
+from advisor.documents import APP_ENVIRONMENT, FACTS_SCHEMA, Component, Facts, Memory, Unknown
 from advisor.errors import InvalidInput
 from advisor.host import components, kernel, limits, machine, servers
-from advisor.host.installation import Installation, own
+from advisor.host.installation import Installation, installation, own
 from advisor.host.tree import proc, under
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 LIVE = Path("/")
 
 
-def gather(pid: int | None = None, *, root: Path = LIVE) -> Facts:
+def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None = None) -> Facts:
     """The facts of this host, with the limits of one process.
 
     Args:
         pid: the process whose limits count; the advisor's own where it is None.
         root: what stands before /proc and /sys. In a copied tree there are no servers to
             look at and no programs to ask, and `unknown` says so.
+        virtualenv: the app's environment, where no server that runs shows it.
 
     Raises:
         InvalidInput: there is no such process, or none that this user may see.
@@ -38,6 +39,7 @@ def gather(pid: int | None = None, *, root: Path = LIVE) -> Facts:
         )
     live = root == LIVE
     found = servers.discover() if live else []
+    environment = _installation(pid, found, virtualenv)
     cpu, cpu_unknown = limits.cpu(pid, root=root)
     memory, memory_unknown = limits.memory(pid, root=root)
     kernel_limits, kernel_unknown = kernel.kernel(pid, root=root)
@@ -47,7 +49,7 @@ def gather(pid: int | None = None, *, root: Path = LIVE) -> Facts:
         cpu=cpu,
         memory=_with_others(memory, [item.server for item in found]),
         kernel=kernel_limits,
-        components=_components(_installation(pid, found)) if live else {},
+        components=_components(environment) if live else {},
         servers=[item.server for item in found],
         unknown=[
             *cpu_unknown,
@@ -55,6 +57,7 @@ def gather(pid: int | None = None, *, root: Path = LIVE) -> Facts:
             *kernel_unknown,
             *(entry for item in found for entry in item.unknown),
             *([] if live else [_copied(root)]),
+            *([_assumed()] if live and environment == own() else []),
         ],
         pid=pid,
     )
@@ -81,11 +84,17 @@ def _serves_itself(server: Server) -> bool:
     return any(worker.pid == server.pid for worker in server.workers)
 
 
-def _installation(pid: int | None, found: Sequence[Described]) -> Installation:
-    """The Python environment that matters: the process's server, else the first, else ours."""
+def _installation(
+    pid: int | None, found: Sequence[Described], virtualenv: Path | None
+) -> Installation:
+    """The environment that matters: the process's server's, the one named, the first, ours."""
     for item in found:
         if pid in {item.server.pid, *(worker.pid for worker in item.server.workers)}:
             return item.installation
+    if virtualenv and (virtualenv / "pyvenv.cfg").is_file():
+        return installation(
+            [str(virtualenv / "bin" / "python")], executable=None, mapped="", home=LIVE, root=LIVE
+        )
     return found[0].installation if found else own()
 
 
@@ -95,6 +104,14 @@ def _components(environment: Installation) -> dict[str, Component]:
     return components.components() | {
         name: Component(version=version) for name, version in versions.items()
     }
+
+
+def _assumed() -> Unknown:
+    return Unknown(
+        what=APP_ENVIRONMENT,
+        why="no app server that runs here shows it; the versions are of advisor's own",
+        remedy="start the app, or set app.virtualenv in advisor.yml",
+    )
 
 
 def _copied(root: Path) -> Unknown:
