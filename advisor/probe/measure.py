@@ -114,8 +114,7 @@ def blocked_per_request(seen: Observation) -> Estimate | None:
     From samples during lone requests: the blocked share of the time, over the rate. None for
     servers without an event loop, and where the kernel does not tell.
     """
-    server = seen.server
-    if server is None or not verdict.is_event_loop(server.worker_class) or not seen.steps:
+    if seen.event_loops is None or not seen.steps:
         return None
     first = seen.steps[0]
     if first.waits is None or not first.waits.readable or not first.completed:
@@ -209,8 +208,7 @@ def _gaps(
                 remedy="probe again when the host is quiet",
             )
         )
-    event_loop = seen.server and verdict.is_event_loop(seen.server.worker_class)
-    if event_loop and blocked is None:
+    if seen.event_loops and blocked is None:
         gaps.append(
             Unknown(
                 what="blocked_per_request_s",

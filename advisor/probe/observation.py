@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     from advisor.probe.waits import Waits
 
 
+EVENT_LOOPS = ("uvicorn", "asgi", "hypercorn", "granian")
+
+
+def is_event_loop(worker_class: str | None) -> bool:
+    """Whether requests share one thread that must not wait outside its selector."""
+    return bool(worker_class) and any(part in str(worker_class).lower() for part in EVENT_LOOPS)
+
+
 @dataclass(frozen=True)
 class Window:
     """A stretch of steady load (or of idleness): all in seconds and counts over `seconds`."""
@@ -148,6 +156,12 @@ class Observation:
     changed: str | None = None
     knee: Load | None = None
     client_overhead_s: float = 0.0
+
+    @property
+    def event_loops(self) -> Server | None:
+        """The server, where its workers are event loops; None where they are not, or unknown."""
+        server = self.server
+        return server if server and is_event_loop(server.worker_class) else None
 
     def cpu_left(self, load: Load) -> float:
         """Cores the server could have used during a step: its limit, less what others took."""

@@ -21,12 +21,6 @@ CLIENT_CORE = 0.7
 MAX_ERRORS = 0.01
 MAX_STEAL = 0.02
 THREAD_TOKENS = 40  # AnyIO's default limiter, per worker
-EVENT_LOOPS = ("uvicorn", "asgi", "uvicorn_worker", "hypercorn", "granian")
-
-
-def is_event_loop(worker_class: str | None) -> bool:
-    """Whether requests share one thread that must not wait outside its selector."""
-    return bool(worker_class) and any(part in str(worker_class).lower() for part in EVENT_LOOPS)
 
 
 def judge(seen: Observation) -> Limiter:
@@ -118,10 +112,8 @@ def _throttled(_seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Li
 
 def _blocked(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
     """An event loop whose thread waits outside its selector most of the time it could work."""
-    server = seen.server
-    if server is None or not is_event_loop(server.worker_class) or top.waits is None:
-        return None
-    if not top.waits.readable:
+    server = seen.event_loops
+    if server is None or top.waits is None or not top.waits.readable:
         return None
     worst = max(
         (w.pid for w in server.workers), key=lambda pid: _blocked_share(top, pid), default=0
@@ -182,9 +174,7 @@ def _one_core_each(seen: Observation, top: Load, evidence: dict[str, Scalar]) ->
 def _slots(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
     """All workers x threads were busy, each for about a lone request's time (Little's law)."""
     server = seen.server
-    if server is None or is_event_loop(server.worker_class) or not server.workers:
-        return None
-    if not server.threads:
+    if server is None or seen.event_loops or not server.workers or not server.threads:
         return None
     slots = len(server.workers) * server.threads
     alone = seen.steps[0].response_s
@@ -204,8 +194,8 @@ def _slots(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter
 
 def _tokens(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
     """AnyIO runs `def` routes on 40 threads a worker unless the app says otherwise."""
-    server = seen.server
-    if server is None or not is_event_loop(server.worker_class) or not server.workers:
+    server = seen.event_loops
+    if server is None or not server.workers:
         return None
     in_service = top.rps * seen.steps[0].response_s / len(server.workers)
     if not 0.8 * THREAD_TOKENS <= in_service <= 1.1 * THREAD_TOKENS:
@@ -220,10 +210,7 @@ def _tokens(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limite
 
 def _hidden(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
     """A blocked loop and a full pool look the same from the client's side."""
-    server = seen.server
-    if server is None or not is_event_loop(server.worker_class):
-        return None
-    if top.waits is not None and top.waits.readable:
+    if seen.event_loops is None or (top.waits is not None and top.waits.readable):
         return None
     return _unknown(
         f"the rate stopped growing at {top.connections} connections with CPU left, and what the "
@@ -238,9 +225,8 @@ def _pool(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter 
     The workers' own connections to others tell: a pool keeps them at its size, a slow
     downstream is given as many as there are requests.
     """
-    if seen.server is None or not is_event_loop(seen.server.worker_class):
-        return None
-    if top.downstream is None:
+    server = seen.event_loops
+    if server is None or top.downstream is None:
         return None
     in_service = top.rps * seen.steps[0].response_s
     if in_service > 0.6 * top.connections:
@@ -249,7 +235,7 @@ def _pool(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter 
         return _waiting_downstream(seen, top, evidence)
     evidence |= {
         "downstream_connections": top.downstream,
-        "in_service_per_worker": round(in_service / max(1, len(seen.server.workers)), 1),
+        "in_service_per_worker": round(in_service / max(1, len(server.workers)), 1),
     }
     why = (
         f"{in_service:.0f} requests are in service at once, whatever the load, over "

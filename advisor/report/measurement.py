@@ -30,7 +30,7 @@ def table(measured: Measurement) -> str:
         "",
         row("CPU per request", _quantity(measured.cpu_per_request_s)),
         row("waiting per request", _quantity(measured.wait_per_request_s)),
-        row("loop blocked", _quantity(measured.blocked_per_request_s)),
+        *_blocked(measured),
         row("rate at the knee", _knee(measured.throughput.knee_rps)),
         row("response p50 / p99", _latency(measured)),
         *_workers(measured),
@@ -57,6 +57,13 @@ def _who(target: Target) -> str:
 
 def _quantity(estimate: Estimate | None) -> str:
     return f"{duration(estimate.value)}{spread(estimate)}" if estimate else "unknown"
+
+
+def _blocked(measured: Measurement) -> list[str]:
+    """Only servers with an event loop have one to block."""
+    blocked = measured.blocked_per_request_s
+    sought = blocked or any(gap.what == "blocked_per_request_s" for gap in measured.unknown)
+    return [row("loop blocked", _quantity(blocked))] if sought else []
 
 
 def _knee(estimate: Estimate | None) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from advisor.documents import Server, Worker
-from advisor.probe.observation import Load, Observation, Window
-from advisor.probe.verdict import is_event_loop, judge
+from advisor.probe.observation import Load, Observation, Window, is_event_loop
+from advisor.probe.verdict import judge
 from advisor.probe.waits import Waits
 
 

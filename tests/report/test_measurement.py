@@ -47,8 +47,14 @@ def test_the_example() -> None:
 def test_what_was_not_measured_is_unknown_and_no_number() -> None:
     text = table(BLACK_BOX)
     assert "processes not seen" in text
-    assert text.count("unknown") >= 5
+    assert text.count("unknown") >= 4
     assert "not found" in text
+
+
+def test_a_server_without_an_event_loop_has_none_to_block() -> None:
+    assert "loop blocked" in table(EXAMPLE)
+    sync = EXAMPLE.model_copy(update={"blocked_per_request_s": None})
+    assert "loop blocked" not in table(sync)
 
 
 @pytest.mark.parametrize("measured", [EXAMPLE, BLACK_BOX], ids=["whole", "black box"])
