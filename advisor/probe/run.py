@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 SETTLE_S = 8.0
-YOUNG_S = 120.0  # what a worker has used by then is mostly its imports
+# What a worker has used by then is its imports: it is younger than any earlier probe is long.
+YOUNG_S = 10.0
 
 
 def probe(
@@ -125,7 +126,7 @@ async def _measure(
         client_overhead_s=await calibration.client_overhead_s() or 0.0,
     )
     before = clocks.read(around.pids)
-    boot = {pid: used for pid, used in before.server.items() if clocks.age_s(pid) < YOUNG_S}
+    young = {pid: used for pid, used in before.server.items() if clocks.age_s(pid) < YOUNG_S}
     engine = Engine(
         endpoint, tls=ssl.create_default_context() if endpoint.scheme == "https" else None
     )
@@ -145,6 +146,7 @@ async def _measure(
     )
     refreshed = _refreshed(server)
     workers = refreshed.workers if refreshed else []
+    boot = {} if seen.no_knee else young  # others' requests would be in it
     return measurement(
         seen,
         url=endpoint.url,

@@ -67,6 +67,18 @@ def test_waiting_and_blocking_are_told_apart(serve: Callable[..., str]) -> None:
         assert 0.018 < seen.wait_per_request_s.value < 0.023
 
 
+def test_what_booting_cost_is_only_said_of_workers_that_have_served_nothing(
+    serve: Callable[..., str],
+) -> None:
+    base = serve("uvicorn", "asgi_app:app")
+    first, second = measure(f"{base}/compute"), measure(f"{base}/compute")
+    (fresh,), (used,) = first.workers, second.workers
+    assert fresh.boot_cpu_s is not None
+    assert first.cost.server_cpu_s is not None
+    assert 0.05 < fresh.boot_cpu_s < first.cost.server_cpu_s
+    assert used.boot_cpu_s is None
+
+
 def test_the_processes_are_left_as_they_were(serve: Callable[..., str]) -> None:
     base = serve("gunicorn", "wsgi_app:app", "--workers", "2", ready="/compute")
     port = int(base.rpartition(":")[2])
