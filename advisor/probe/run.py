@@ -68,7 +68,8 @@ async def _until_signal(work: Coroutine[object, object, Measurement]) -> Measure
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    for signum in before:
         loop.add_signal_handler(signum, cancel, signum)
     try:
         return await task
@@ -77,8 +78,9 @@ async def _until_signal(work: Coroutine[object, object, Measurement]) -> Measure
             raise Interrupted(received[0]) from None
         raise
     finally:
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum, handler in before.items():
             loop.remove_signal_handler(signum)
+            signal.signal(signum, handler)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import socket
 import threading
 import time
@@ -83,7 +84,9 @@ def test_the_processes_are_left_as_they_were(serve: Callable[..., str]) -> None:
     base = serve("gunicorn", "wsgi_app:app", "--workers", "2", ready="/compute")
     port = int(base.rpartition(":")[2])
     before = booted(3)
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
     seen = measure(f"{base}/compute")
+    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert {p.pid for p in psutil.Process().children(recursive=True)} == before
     ours = [c for c in psutil.Process().net_connections() if c.raddr and c.raddr.port == port]
     assert ours == []
