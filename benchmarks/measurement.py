@@ -140,7 +140,7 @@ def run(case: Case) -> Row:
         running([program(name), *rest, *where], url=url, log=Path(folder) / "log") as pid,
     ):
         seen = probe(url, on_progress=lambda _line: None)
-        connections = int(seen.limiter.evidence.get("connections") or 8)  # type: ignore[arg-type]
+        connections = seen.throughput.steps[-1].connections
         reference = reference_s(pid, url, connections)
     return Row(case, seen, reference)
 

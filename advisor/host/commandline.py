@@ -112,11 +112,11 @@ def _program(argv: list[str]) -> tuple[str | None, list[str], str | None]:
             rest = rest[1:]
         elif word.startswith("-") and not word.startswith("--"):
             # Short options run together, and -c and -m end them: "-Bm gunicorn", "-mgunicorn".
-            before, letter, value = re.fullmatch(r"-([^cm]*)([cm]?)(.*)", word, re.DOTALL).groups()  # type: ignore[union-attr]
-            if before[:1] in {"W", "X"} or not letter:
+            last = re.search(r"[cm]", word)
+            if word[1:2] in {"W", "X"} or not last:
                 continue
-            value = value or (rest.pop(0) if rest else "")
-            return (None, [], value) if letter == "c" else (MODULES.get(value), rest, None)
+            value = word[last.end() :] or (rest.pop(0) if rest else "")
+            return (None, [], value) if last[0] == "c" else (MODULES.get(value), rest, None)
         elif not word.startswith("-"):
             script = PurePosixPath(word).name
             return (script if script in READERS else None), rest, None

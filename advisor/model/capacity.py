@@ -15,7 +15,8 @@ gthread 2 x 16 (pinned 385, pooled 771) and 1,021 on 2 x 32 (771 and 1,542); eig
 for 20 ms gave 244, and 387 behind nginx (50 and 400). So a busy worker is seldom given more,
 but one whose threads are all waiting is: it accepts as if it were idle. A third result says
 what that costs, *crowded*: the threads of one worker, the CPU of all. The value is their mean
-with the weights that those figures suggest; the interval is the bracket.
+with weights fitted by hand to those few figures, not yet proved on others; the interval is the
+bracket.
 """
 
 from __future__ import annotations

@@ -121,10 +121,9 @@ def choose(
 def _pick(feasible: list[Candidate], demand: Demand, limits: Constraints) -> Candidate:
     """The smallest within 2 % of the best, or one of half its memory that may well be as good.
 
-    "May well be": predicted within 10 %, and its interval reaches the best. Without that, 63
-    processes would win over two with 64 threads each by a predicted 3 %, which no measurement
-    of the demand can tell apart. (47 sync workers served 2,115 requests/s of a Django page with
-    1,151 MB, 3 x 32 threads 2,164 with 101 MB; both were predicted within 10 %.)
+    "May well be": predicted within 10 %, and its interval reaches the best. The model misses by
+    more than that, so a few per cent must not buy many times the memory: 47 sync workers
+    served 2,115 requests/s of a Django page with 1,151 MB, 3 x 32 threads 2,164 with 101 MB.
     """
     best = max(map(_rps, feasible))
     good = min((c for c in feasible if _rps(c) >= (1 - SLACK) * best), key=_size)

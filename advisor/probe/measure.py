@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from advisor.documents import HttpFacts
     from advisor.probe.observation import Load, Observation
 
-# The same launch under another client, or a moment later, costs another figure: over fifteen apps
-# the ratio to wrk's had a standard deviation of 4 % (benchmarks/measurement.py).
+# The same launch under another client, or a moment later, costs another figure. A first estimate,
+# from one run of benchmarks/measurement.py; the next run was wider (7 of 15 intervals held).
 BETWEEN_LOADS = 0.08
 TRUSTED_WIDTH = 0.1
 

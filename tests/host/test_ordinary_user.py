@@ -81,7 +81,7 @@ with subprocess.Popen(command, cwd={{folder!r}}, stderr=subprocess.DEVNULL) as p
     finally:
         process.terminate()
 """
-    folder = str(launch.folder)  # type: ignore[attr-defined]
+    folder = str(launch.folder)
     assert as_nobody(code.replace("{folder!r}", repr(folder))).split() == [
         "uvicorn",
         "True",

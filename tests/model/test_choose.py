@@ -40,9 +40,10 @@ def test_a_waiting_sync_app_gets_threads_for_every_request_in_flight() -> None:
     assert plan.throughput.value > 10 * 5 / 0.0403
 
 
-@pytest.mark.parametrize("cpu", [0.0002, 0.0004, 0.0005])
+@pytest.mark.parametrize("cpu", [0.0002, 0.0005, 0.0008, 0.001])
 def test_threads_win_over_many_processes_that_cannot_be_told_to_be_faster(cpu: float) -> None:
-    plan = choose("wsgi", app(cpu, 0.040, measured_as=SYNC), COST, LIMITS, Pins())
+    quick = replace(LIMITS, boot_cpu_s=0.05)  # so that a reload forbids no number of processes
+    plan = choose("wsgi", app(cpu, 0.040, measured_as=SYNC), COST, quick, Pins())
     assert plan.config.worker_class is GTHREAD
     assert plan.memory.value < 200 * MIB
 

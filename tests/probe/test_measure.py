@@ -54,7 +54,7 @@ def observation(**more: object) -> Observation:
         knee=top,
         client_overhead_s=0.0001,
     )
-    return replace(base, **more)  # type: ignore[arg-type]
+    return replace(base, **more)
 
 
 def document(seen: Observation) -> measure.Measurement:
@@ -85,6 +85,13 @@ def test_the_demand_is_the_cpu_at_the_knee_without_what_the_server_burns_idle() 
     assert made.cpu_per_request_s is not None
     assert made.cpu_per_request_s.value == pytest.approx((1.6 - 0.05) / 1000)
     assert made.cpu_per_request_s.n == 4000
+
+
+def test_windows_that_agree_do_not_make_a_demand_certain() -> None:
+    demand = document(observation()).cpu_per_request_s
+    assert demand is not None
+    assert demand.high - demand.value >= 0.08 * demand.value
+    assert demand.value - demand.low >= 0.08 * demand.value
 
 
 def test_the_wait_is_what_of_a_lone_response_nothing_else_explains() -> None:

@@ -156,7 +156,7 @@ def public_python(not_run: Callable[[str], NoReturn]) -> str:
     for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
         try:
-            subprocess.run([candidate, "-c", ""], check=True, **user)  # type: ignore[call-overload]
+            subprocess.run([candidate, "-c", ""], check=True, **user)
         except (OSError, subprocess.CalledProcessError):
             continue
         return candidate

@@ -86,7 +86,7 @@ def structure(rec: Recommendation) -> dict[str, Any]:
         text = file.content.decode()
         template = file.output.template
         if file.output.checker == "gunicorn":
-            out[template] = [ast.unparse(node.targets[0]) for node in ast.parse(text).body]  # type: ignore[attr-defined]
+            out[template] = [ast.unparse(node.targets[0]) for node in ast.parse(text).body]
             continue
         # split("\n"): what nginx and systemd take for a line's end, and nothing else
         meaning = [line for line in text.split("\n") if not re.match(r"\s*#|\s*$", line)]

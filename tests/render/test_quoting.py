@@ -17,7 +17,7 @@ printable = st.text(st.characters(exclude_categories=["Cs"]))
 
 @pytest.mark.parametrize("module", [quoting, stage])
 def test_the_examples_in_the_docstrings_are_true(module: object) -> None:
-    results = doctest.testmod(module)  # type: ignore[arg-type]
+    results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
 
