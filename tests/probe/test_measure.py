@@ -90,8 +90,8 @@ def test_the_demand_is_the_cpu_at_the_knee_without_what_the_server_burns_idle() 
 def test_windows_that_agree_do_not_make_a_demand_certain() -> None:
     demand = document(observation()).cpu_per_request_s
     assert demand is not None
-    assert demand.high - demand.value >= 0.08 * demand.value
-    assert demand.value - demand.low >= 0.08 * demand.value
+    assert demand.high == pytest.approx(1.08 * demand.value)
+    assert demand.low == pytest.approx(0.92 * demand.value)
 
 
 def test_the_wait_is_what_of_a_lone_response_nothing_else_explains() -> None:
