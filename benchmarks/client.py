@@ -17,7 +17,7 @@ import uvloop
 
 from advisor.demo.processes import free_port, program, running
 from advisor.probe.address import resolve
-from advisor.probe.load import Engine
+from advisor.probe.load.engine import Engine
 from benchmarks.table import Figure
 
 CONNECTIONS = 16

@@ -20,7 +20,7 @@ import psutil
 
 from advisor.demo.processes import free_port, program, referee, running
 from advisor.probe import probe
-from advisor.probe.clocks import process_cpu_s
+from advisor.probe.sample.clocks import process_cpu_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,18 +11,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from advisor.probe import clocks
-from advisor.probe.observation import Load, Observation, Window, window
-from advisor.probe.verdict import MAX_ERRORS, SATURATED
-from advisor.probe.waits import Sampler
+from advisor.probe.analysis.observation import Load, Observation, Window, window
+from advisor.probe.analysis.verdict import MAX_ERRORS, SATURATED
+from advisor.probe.sample import clocks
+from advisor.probe.sample.waits import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from advisor.documents import Server
-    from advisor.probe.load import Engine
-    from advisor.probe.traffic import Watch
+    from advisor.probe.load.engine import Engine
+    from advisor.probe.sample.traffic import Watch
 
 TOTAL_S = 28.0  # from the first question on; the clean-up takes the rest of the 30 s
 WATCH_S = 2.0

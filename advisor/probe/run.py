@@ -16,17 +16,20 @@ import uvloop
 from advisor.documents import Cost, Measurement, Server, Unknown
 from advisor.errors import AdvisorError, Interrupted, TooLittleEvidence
 from advisor.host import limits, servers
-from advisor.probe import address, calibration, clocks, downstream, questions
-from advisor.probe.load import Engine
-from advisor.probe.measure import measurement
+from advisor.probe import address
+from advisor.probe.analysis.measure import measurement
+from advisor.probe.load import calibration
+from advisor.probe.load.engine import Engine
 from advisor.probe.protocol import Protocol, Surroundings
-from advisor.probe.traffic import Watch
+from advisor.probe.questions import ask
+from advisor.probe.sample import clocks, downstream
+from advisor.probe.sample.traffic import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from advisor.probe.address import Endpoint
-    from advisor.probe.observation import Observation
+    from advisor.probe.analysis.observation import Observation
 
 
 SETTLE_S = 8.0
@@ -121,7 +124,7 @@ async def _measure(
     on_progress: Callable[[str], None],
 ) -> Measurement:
     started, own_cpu = time.perf_counter(), time.process_time()
-    answers = await questions.ask(endpoint)
+    answers = await ask.ask(endpoint)
     server = await _settled(found.server)
     around = replace(
         _surroundings(endpoint, server, saturate=saturate),

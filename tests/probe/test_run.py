@@ -226,7 +226,7 @@ def test_answers_that_cannot_be_measured(
 def test_an_answer_that_does_not_end(
     serve: Callable[..., str], route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("advisor.probe.questions.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("advisor.probe.questions.ask.TIMEOUT_S", 1.0)
     base = serve("uvicorn", "asgi_app:app")
     with pytest.raises(TooLittleEvidence, match="no answer within 1 s"):
         measure(base + route)
@@ -254,7 +254,7 @@ def banner() -> Iterator[str]:
 
 
 def test_no_http(banner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.probe.questions.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("advisor.probe.questions.ask.TIMEOUT_S", 1.0)
     with pytest.raises(InvalidInput, match="does not speak HTTP") as caught:
         measure(banner)
     assert caught.value.exit_code == 2

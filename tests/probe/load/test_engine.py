@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from advisor.probe.address import Endpoint
-from advisor.probe.load import Engine
+from advisor.probe.load.engine import Engine
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -110,7 +110,7 @@ def test_bad_answers_are_errors(answer: bytes, says: str) -> None:
 
 
 def test_a_body_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.probe.load.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("advisor.probe.load.engine.MAX_ANSWER_BYTES", 100_000)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -130,7 +130,7 @@ def test_a_body_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_request_without_an_answer_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.probe.load.REQUEST_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("advisor.probe.load.engine.REQUEST_TIMEOUT_S", 0.05)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

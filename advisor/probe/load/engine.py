@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
 
     from advisor.probe.address import Endpoint
-    from advisor.probe.traffic import Peer
+    from advisor.probe.sample.traffic import Peer
 
 MAX_ANSWER_BYTES = 64 * 1024**2
 REQUEST_TIMEOUT_S = 10.0

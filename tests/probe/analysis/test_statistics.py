@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.probe import statistics
+from advisor.probe.analysis import statistics
 
 
 def test_a_ratio_is_of_sums_not_a_mean_of_ratios() -> None:

@@ -15,13 +15,13 @@ from advisor.documents import (
     Unknown,
     Worker,
 )
-from advisor.probe import statistics, verdict
+from advisor.probe.analysis import statistics, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from advisor.documents import HttpFacts
-    from advisor.probe.observation import Load, Observation
+    from advisor.probe.analysis.observation import Load, Observation
 
 # The same launch under another client, or a moment later, costs another figure. A first estimate,
 # from one run of benchmarks/measurement.py; the next run was wider (7 of 15 intervals held).

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from advisor.documents import Server
-    from advisor.probe.clocks import Reading
-    from advisor.probe.waits import Waits
+    from advisor.probe.sample.clocks import Reading
+    from advisor.probe.sample.waits import Waits
 
 
 EVENT_LOOPS = ("uvicorn", "asgi", "hypercorn", "granian")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from advisor.documents import Server, Worker
-from advisor.probe.observation import Load, Observation, Window, is_event_loop
-from advisor.probe.verdict import judge
-from advisor.probe.waits import Waits
+from advisor.probe.analysis.observation import Load, Observation, Window, is_event_loop
+from advisor.probe.analysis.verdict import judge
+from advisor.probe.sample.waits import Waits
 
 
 def server(worker_class: str, workers: int = 1, threads: int = 1) -> Server:

@@ -13,7 +13,7 @@ import httpx
 from advisor import __version__
 from advisor.documents import HttpFacts, Microcache
 from advisor.errors import GuardRefused, InvalidInput, TooLittleEvidence
-from advisor.probe.load import request_bytes
+from advisor.probe.load.engine import request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.probe.traffic import Watch, connections
+from advisor.probe.sample.traffic import Watch, connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

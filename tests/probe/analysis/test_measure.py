@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from advisor.documents import Cost, HttpFacts, Microcache, Server, Worker
-from advisor.probe import measure
-from advisor.probe.observation import Load, Observation, Window
-from advisor.probe.waits import Waits
+from advisor.probe.analysis import measure
+from advisor.probe.analysis.observation import Load, Observation, Window
+from advisor.probe.sample.waits import Waits
 
 WORKERS = [Worker(pid=11, pss_bytes=30, uss_bytes=20), Worker(pid=12, pss_bytes=30, uss_bytes=20)]
 SERVER = Server(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advisor.documents import Limiter, Scalar, Verdict
-from advisor.probe import statistics
+from advisor.probe.analysis import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from advisor.probe.observation import Load, Observation
+    from advisor.probe.analysis.observation import Load, Observation
 
 SATURATED = 0.9
 CLIENT_CORE = 0.7

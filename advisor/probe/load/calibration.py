@@ -11,8 +11,8 @@ import statistics
 import sys
 
 from advisor.probe.address import Endpoint
-from advisor.probe.clocks import process_cpu_s
-from advisor.probe.load import Engine
+from advisor.probe.load.engine import Engine
+from advisor.probe.sample.clocks import process_cpu_s
 
 SECONDS = 0.3
 

@@ -1,0 +1,1 @@
+"""What sends the requests: the engine, its arrivals, and what it costs itself."""
