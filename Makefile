@@ -37,7 +37,8 @@ $(STAMP): pyproject.toml constraints.txt
 
 # What the demo and the tests start: each is installed only where its command is missing.
 packages:
-	@sh scripts/packages.sh nginx:nginx-light wrk:wrk systemd-analyze:systemd
+	@sh scripts/packages.sh nginx:nginx-light caddy:caddy \
+		redis-server:redis-server wrk:wrk h2load:nghttp2-client systemd-analyze:systemd
 
 clean:
 	rm -rf $(VENV) dist build demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -95,8 +95,7 @@ def test_the_model_needs_only_the_standard_library() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_file_stays_short(path: Path) -> None:
-    if path.name != "documents.py":  # the contract's types read best in one piece
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
 WITH_EXAMPLES = [path for path in MODULES if ">>> " in path.read_text(encoding="utf-8")]

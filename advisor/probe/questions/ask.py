@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from advisor import __version__
-from advisor.documents import HttpFacts, Microcache
+from advisor.documents import Cacheable, HttpFacts
 from advisor.errors import GuardRefused, InvalidInput, TooLittleEvidence
 from advisor.probe.load.engine import request_bytes
 
@@ -195,7 +195,7 @@ def facts(path: str, plain: Sequence[Answer], packed: Answer | None) -> HttpFact
     )
 
 
-def microcache(answer: Answer, *, stable: bool | None, repeats: int) -> Microcache:
+def microcache(answer: Answer, *, stable: bool | None, repeats: int) -> Cacheable:
     """Whether a shared cache may hold the answer for a second (RFC 9111, sections 3 and 5.2)."""
     control = answer.headers.get("cache-control", "").lower()
     vary = {name.strip().lower() for name in answer.headers.get("vary", "").split(",")}
@@ -210,5 +210,5 @@ def microcache(answer: Answer, *, stable: bool | None, repeats: int) -> Microcac
     }
     for why, refused in refusals.items():
         if refused:
-            return Microcache(value=False, why=why)
-    return Microcache(value=True, why=f"GET, no cookie, same body over {repeats} requests")
+            return Cacheable(value=False, why=why)
+    return Cacheable(value=True, why=f"GET, no cookie, same body over {repeats} requests")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.documents import Cost, HttpFacts, Microcache, Server, Worker
+from advisor.documents import Cacheable, Cost, HttpFacts, Server, Worker
 from advisor.probe.analysis import measure
 from advisor.probe.analysis.observation import Load, Observation, Window
 from advisor.probe.sample.waits import Waits
@@ -71,7 +71,7 @@ def document(seen: Observation) -> measure.Measurement:
                 compressed=False,
                 compressible_ratio=None,
                 stable=True,
-                microcache=Microcache(value=False, why="a test"),
+                microcache=Cacheable(value=False, why="a test"),
             )
         ],
         workers=WORKERS,
