@@ -1,16 +1,20 @@
-"""Is the measurement right? A dozen apps whose limiter is known, against wrk and the clocks.
+"""Is the measurement right? Apps whose limiter is known, against wrk and the process clocks.
+
+    python -m benchmarks.measurement [--runs N] [APP ...]
 
 The reference CPU per request is the server's processes' own clocks over wrk's completed
-requests, at the connections of the probe's own figure, on the same launch.
+requests, for at least a second of CPU, at the connections of the probe's own figure, on the
+same launch. Launches of different apps take turns.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +25,17 @@ import psutil
 from advisor.demo.processes import free_port, program, referee, running
 from advisor.probe import probe
 from advisor.probe.sample.clocks import process_cpu_s
+from benchmarks.scheduler import one_scheduler_group
+from benchmarks.table import Figure, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from advisor.documents import Measurement
 
 APPS = Path(__file__).parent.parent / "tests" / "apps"
-SECONDS = 5
+REFERENCE_CPU_S = 1.0
+SECONDS = (4, 45)
 
 
 @dataclass(frozen=True)
@@ -101,16 +108,21 @@ class Row:
         }
         return [name for name, missed in found.items() if missed]
 
-    def text(self) -> str:
-        """The case as a line of the table."""
+    @property
+    def width(self) -> float:
+        """Half of the interval, relative."""
         demand = self.seen.cpu_per_request_s
-        width = (demand.high - demand.low) / 2 / demand.value if demand and demand.value else 1
+        return (demand.high - demand.low) / 2 / demand.value if demand and demand.value else 1.0
+
+    def text(self) -> str:
+        """The run as a line of the table."""
         error = "-" if self.wait_error_s is None else f"{self.wait_error_s * 1e3:+.2f} ms"
         missed = ", ".join(self.problems())
         return (
             f"  {self.case.name:<26} {self.seen.limiter.verdict:<19} "
-            f"{self.reference_s * 1e6:>7.0f} µs {self.cpu_ratio:>6.2f} {width:>6.1%} "
-            f"{'yes' if self.held else 'no':>4} {error:>10}  {missed and 'MISSED: ' + missed}"
+            f"{self.reference_s * 1e6:>7.0f} µs {self.cpu_ratio:>6.2f} {self.width:>6.1%} "
+            f"{'yes' if self.held else 'no':>4} {error:>10} {self.seen.cost.requests:>8,} "
+            f"{self.seen.cost.server_cpu_s or 0:>5.1f} s  {missed and 'MISSED: ' + missed}"
         )
 
 
@@ -147,32 +159,72 @@ def run(case: Case) -> Row:
 
 def reference_s(pid: int, url: str, connections: int) -> float:
     """CPU seconds of the server's processes for each request that wrk completed."""
-    time.sleep(0.5)
     processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
 
     def used() -> float:
         return sum(process_cpu_s(process.pid) or 0.0 for process in processes)
 
-    referee(url, seconds=1, connections=connections)
+    began = used()
+    referee(url, seconds=2, connections=connections)
+    cores = (used() - began) / 2
+    least, most = SECONDS
+    seconds = int(min(most, max(least, 1.1 * REFERENCE_CPU_S / max(cores, 1e-3))))
     before = used()
-    score = referee(url, seconds=SECONDS, connections=connections)
-    return (used() - before) / max(1.0, score.rps * SECONDS)
+    score = referee(url, seconds=seconds, connections=connections)
+    spent = used() - before
+    if spent < REFERENCE_CPU_S:
+        print(f"  (the reference below rests on {spent:.2f} s of CPU)")
+    return spent / max(1.0, score.rps * seconds)
+
+
+def summary(rows: Sequence[Row]) -> list[Figure]:
+    """What issue and README hold the measurement to."""
+    cpu = [abs(row.cpu_ratio - 1) for row in rows]
+    waits = [row for row in rows if row.wait_error_s is not None]
+    return [
+        Figure("verdict right", share("verdict", rows), "", least=1.0),
+        Figure("CPU per request within 10 % of the reference", share("cpu", rows), ""),
+        Figure("its median error", statistics.median(cpu), "", most=0.1),
+        Figure("waiting time within 10 % or 2 ms", share("wait", waits), "", least=1.0),
+        Figure(
+            f"the interval holds the reference, of {len(rows)} runs",
+            sum(row.held for row in rows) / len(rows),
+            "",
+            least=0.9,
+        ),
+        Figure(
+            "median half-width of the interval",
+            statistics.median(row.width for row in rows),
+            "",
+            most=0.1,
+        ),
+    ]
+
+
+def share(what: str, rows: Sequence[Row]) -> float:
+    """The share of rows that keep a limit."""
+    return sum(what not in row.problems() for row in rows) / max(1, len(rows))
 
 
 def main() -> int:
-    """Print the table; 1 where something misses its limit."""
-    wanted = sys.argv[1:]
-    print(f"  {'app':<26} {'verdict':<19} {'reference':>10} {'ratio':>6} {'±':>6} held  wait error")
-    missed = 0
-    with downstream() as port:
+    """Print the table and its summary; 1 where something misses its limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("apps", nargs="*")
+    wanted = parser.parse_args()
+    cases = [case for case in CASES if not wanted.apps or case.name in wanted.apps]
+    print(
+        f"  {'app':<26} {'verdict':<19} {'reference':>10} {'ratio':>6} {'+-':>6} held  wait error"
+        "     sent server CPU"
+    )
+    rows = []
+    with downstream() as port, one_scheduler_group():
         os.environ["DOWNSTREAM_PORT"] = str(port)
-        for case in CASES:
-            if wanted and case.name not in wanted:
-                continue
-            row = run(case)
-            missed += bool(row.problems())
-            print(row.text(), flush=True)
-    return 1 if missed else 0
+        for _ in range(wanted.runs):
+            for case in cases:
+                rows.append(run(case))
+                print(rows[-1].text(), flush=True)
+    return 0 if show("\nOver all runs", summary(rows)) else 1
 
 
 if __name__ == "__main__":

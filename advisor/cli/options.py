@@ -1,10 +1,52 @@
-"""Options whose text needs more than a type: what is wrong is said with the option's name."""
+"""Options that several verbs share, and those whose text needs more than a type."""
 
 from __future__ import annotations
 
 import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from advisor.errors import InvalidInput
+
+
+class Routes(StrEnum):
+    """Where the routes to load come from, if not from --endpoint."""
+
+    openapi = "openapi"
+    log = "log"
+
+
+PidOption = Annotated[
+    int | None, typer.Option(min=1, help="A process of the server, where the port does not tell.")
+]
+UnixSocketOption = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Connect to this socket; the URL's host is only the name."),
+]
+EndpointOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH=WEIGHT", help="A route to load, instead of the URL's; repeatable."),
+]
+RoutesOption = Annotated[
+    Routes | None,
+    typer.Option(help="Load the GET routes of /openapi.json, or the access log's mix."),
+]
+AccessLogOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The proxy's access log, where its files do not tell."),
+]
+LogFormatOption = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Its format: nginx's log_format text, combined or json."),
+]
+RemoteOption = Annotated[bool, typer.Option("--remote", help="Allow a private address.")]
+PublicOption = Annotated[bool, typer.Option("--public", help="Allow a public address.")]
+SaturateOption = Annotated[
+    bool, typer.Option("--saturate", help="Look for the knee beside others' traffic too.")
+]
 
 
 def whole(name: str, text: str | None) -> int | None:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from advisor.cli.options import (
+    EndpointOption,
+    PidOption,
+    PublicOption,
+    RemoteOption,
+    RoutesOption,
+    SaturateOption,
+    UnixSocketOption,
+)
 
 if TYPE_CHECKING:
     from advisor.documents import Facts, Measurement, Recommendation, Server
@@ -43,17 +53,16 @@ def command(
         str | None,
         typer.Option(metavar="SIZE", help="Memory the app may use, reloads included: 700M, 4G."),
     ] = None,
-    pid: Annotated[
-        int | None, typer.Option(min=1, help="A process of the server, where several run.")
-    ] = None,
+    pid: PidOption = None,
+    unix_socket: UnixSocketOption = None,
+    endpoint: EndpointOption = None,
+    routes: RoutesOption = None,
     measured_only: Annotated[
         bool, typer.Option("--require-measured", help="Exit 4 rather than fall back.")
     ] = False,
-    remote: Annotated[bool, typer.Option("--remote", help="Allow a private address.")] = False,
-    public: Annotated[bool, typer.Option("--public", help="Allow a public address.")] = False,
-    saturate: Annotated[
-        bool, typer.Option("--saturate", help="Look for the knee beside others' traffic too.")
-    ] = False,
+    remote: RemoteOption = False,
+    public: PublicOption = False,
+    saturate: SaturateOption = False,
     format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     output: Annotated[
@@ -81,6 +90,8 @@ def command(
     }
     if url and measurement_file:
         raise InvalidInput("URL and --measurement: give one of them, not both")
+    if not url and (endpoint or routes or unix_socket):
+        raise InvalidInput("--endpoint, --routes and --unix-socket: need a URL to measure")
     if output:
         files.check_replaceable(output, Recommendation)
     intent = files.read(Intent, config) if config else None
@@ -88,7 +99,16 @@ def command(
         check_intent(intent)
     given = files.read(Facts, facts_file) if facts_file else None
     measurement = (
-        _probed(url, pid=pid, allow_remote=remote, allow_public=public, saturate=saturate)
+        _probed(
+            url,
+            pid=pid,
+            unix_socket=unix_socket,
+            endpoints=tuple(endpoint or ()),
+            source=routes.value if routes else None,
+            remote=remote,
+            public=public,
+            saturate=saturate,
+        )
         if url
         else _read(measurement_file)
     )
@@ -115,10 +135,25 @@ def _read(path: Path | None) -> Measurement | None:
     return files.read(Measurement, path) if path else None
 
 
-def _probed(url: str, **how: Any) -> Measurement:
-    from advisor.probe import probe
+def _probed(
+    url: str,
+    *,
+    pid: int | None,
+    unix_socket: Path | None,
+    endpoints: tuple[str, ...],
+    source: Literal["openapi", "log"] | None,
+    **allowed: bool,
+) -> Measurement:
+    from advisor.probe import Allowed, Choice, probe
 
-    return probe(url, on_progress=lambda line: typer.echo(line, err=True), **how)
+    return probe(
+        url,
+        pid=pid,
+        unix_socket=unix_socket,
+        choice=Choice(endpoints, source),
+        allowed=Allowed(**allowed),
+        on_progress=lambda line: typer.echo(line, err=True),
+    )
 
 
 def _gathered(pid: int | None, virtualenv: str | None = None) -> Facts:

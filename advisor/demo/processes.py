@@ -95,15 +95,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True)
 class Score:
-    """What wrk saw: requests a second, p99 in seconds, and requests without a good answer."""
+    """What wrk saw: requests a second, response times, and requests without a good answer."""
 
     rps: float
+    p50_s: float
     p99_s: float
     failed: int
 
 
 _RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
-_P99 = re.compile(r"^\s*99%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
+_PERCENTILE = r"^\s*{}%\s+([\d.]+)(us|ms|s|m)\s*$"
 _STATUS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
@@ -125,10 +126,15 @@ def referee(url: str, *, connections: int, seconds: int = SECONDS) -> Score:
 
 def parse_wrk(text: str) -> Score:
     """The figures in wrk's report; `AdvisorError` where they are not there."""
-    rate, p99 = _RATE.search(text), _P99.search(text)
-    if not rate or not p99:
+    rate, p50, p99 = _RATE.search(text), _percentile(text, 50), _percentile(text, 99)
+    if not rate or p50 is None or p99 is None:
         raise AdvisorError(f"wrk printed no figures:\n{text.strip()}")
     status, sockets = _STATUS.search(text), _SOCKET.search(text)
     failed = int(status[1]) if status else 0
     failed += sum(int(count) for count in sockets.groups()) if sockets else 0
-    return Score(rps=float(rate[1]), p99_s=float(p99[1]) * _UNITS[p99[2]], failed=failed)
+    return Score(rps=float(rate[1]), p50_s=p50, p99_s=p99, failed=failed)
+
+
+def _percentile(text: str, percent: int) -> float | None:
+    found = re.search(_PERCENTILE.format(percent), text, re.MULTILINE)
+    return float(found[1]) * _UNITS[found[2]] if found else None

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 PYTHON_VALUED = {"-W", "-X", "--check-hash-based-pycs"}
 PYTHON = re.compile(r"(?:python|pypy)[\d.]*(?:t|d)?")
 TITLE = re.compile(r"gunicorn: (?P<role>master|worker) \[(?P<name>[^\]]*)\]")
+GRANIAN_TITLE = re.compile(
+    r"granian (?P<interface>asgi|asginl|rsgi|wsgi) (?P<bind>\S+) (?P<app>\S+?)"
+    r"(?P<worker> worker-\d+)? *"
+)
 MODULE = re.compile(r"[A-Za-z_][\w.]*(?::[A-Za-z_][\w.]*(?:\(.*\))?)?")
 MODULES = {
     "gunicorn": "gunicorn",
@@ -31,6 +35,9 @@ MODULES = {
     "uvicorn.main": "uvicorn",
     "fastapi": "fastapi",
     "fastapi_cli": "fastapi",
+    "hypercorn": "hypercorn",
+    "granian": "granian",
+    "granian.cli": "granian",
 }
 NUMBER = re.compile(r"-?\d{1,15}")
 
@@ -40,16 +47,18 @@ class Command:
     """A process of an app server.
 
     `role` is what the command line shows: a "server" may be master or worker (Gunicorn's
-    workers keep the master's), "spawned" is a child that multiprocessing started, "titled"
-    is a master that setproctitle renamed, its arguments lost.
+    and Granian's workers keep the master's), "spawned" is a child that multiprocessing
+    started, "titled" is a master that setproctitle renamed, its arguments lost. `variables`
+    is the prefix of the environment's variables that count like options.
     """
 
-    kind: Literal["gunicorn", "uvicorn", "spawned"]
+    kind: Literal["gunicorn", "uvicorn", "hypercorn", "granian", "spawned"]
     role: Literal["server", "titled", "titled worker", "spawned"]
     app: str | None = None
     settings: dict[str, Scalar] = field(default_factory=dict)
     config: str | None = None
     program: tuple[str, ...] = ()
+    variables: Literal["UVICORN_", "GRANIAN_"] | None = None
 
 
 def parse(argv: Sequence[str]) -> Command | None:
@@ -62,10 +71,8 @@ def parse(argv: Sequence[str]) -> Command | None:
     """
     if not argv:
         return None
-    if title := TITLE.match(argv[0]):
-        app = title["name"] if ":" in title["name"] and MODULE.fullmatch(title["name"]) else None
-        role: Any = "titled" if title["role"] == "master" else "titled worker"
-        return Command("gunicorn", role, app=app)
+    if titled := _titled(" ".join(argv)):  # a reader of /proc may have split it at its blanks
+        return titled
     program, arguments, code = _program(list(argv))
     if code is not None:
         spawned = "multiprocessing.spawn" in code and "spawn_main" in code
@@ -78,6 +85,11 @@ def parse(argv: Sequence[str]) -> Command | None:
     except ValueError:  # no command line that this server would accept
         return None
     return replace(command, program=words) if command else None
+
+
+def is_python(argv: Sequence[str]) -> bool:
+    """Whether the words start a Python interpreter."""
+    return bool(argv) and PYTHON.fullmatch(PurePosixPath(argv[0]).name) is not None
 
 
 def gunicorn_arguments(text: str) -> tuple[dict[str, Scalar], str | None]:
@@ -100,10 +112,23 @@ def as_scalar(value: object) -> Scalar:
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
+def _titled(words: str) -> Command | None:
+    """A server that setproctitle renamed, by the titles that Gunicorn and Granian give."""
+    if title := TITLE.match(words):
+        app = title["name"] if ":" in title["name"] and MODULE.fullmatch(title["name"]) else None
+        role: Any = "titled" if title["role"] == "master" else "titled worker"
+        return Command("gunicorn", role, app=app)
+    if title := GRANIAN_TITLE.fullmatch(words):
+        settings: dict[str, Scalar] = {"interface": title["interface"], "bind": title["bind"]}
+        role = "titled worker" if title["worker"] else "titled"
+        return Command("granian", role, app=title["app"], settings=settings)
+    return None
+
+
 def _program(argv: list[str]) -> tuple[str | None, list[str], str | None]:
     """The server's name, its arguments, and the code of a `python -c`."""
-    name = PurePosixPath(argv[0]).name
-    if not PYTHON.fullmatch(name):
+    if not is_python(argv):
+        name = PurePosixPath(argv[0]).name
         return (name if name in READERS else None), argv[1:], None
     rest = argv[1:]
     while rest:
@@ -138,7 +163,34 @@ def _uvicorn(arguments: list[str]) -> Command | None:
         return None
     if settings.get("factory"):
         app = f"{app}()"
-    return Command("uvicorn", "server", app=app, settings=settings)
+    return Command("uvicorn", "server", app=app, settings=settings, variables="UVICORN_")
+
+
+def _hypercorn(arguments: list[str]) -> Command | None:
+    """Hypercorn calls a module's `app` where none is named, and takes `wsgi:` before it."""
+    values, words = options.parse("hypercorn", arguments)
+    config = values.pop("config", None)
+    settings = {name: as_scalar(value) for name, value in values.items()}
+    if not words:
+        return None
+    for mode in ("asgi", "wsgi"):
+        if any(word.startswith(f"{mode}:") and word.count(":") == 2 for word in words):
+            settings["mode"] = mode
+    app = _app([word.removeprefix(f"{settings.get('mode')}:") for word in words])
+    if app and ":" not in app:
+        app = f"{app}:app"
+    return Command("hypercorn", "server", app=app, settings=settings, config=config)
+
+
+def _granian(arguments: list[str]) -> Command | None:
+    values, words = options.parse("granian", arguments)
+    settings = {name: as_scalar(value) for name, value in values.items()}
+    app = _app(words)
+    if app is None:
+        return None
+    if settings.get("factory"):
+        app = f"{app}()"
+    return Command("granian", "server", app=app, settings=settings, variables="GRANIAN_")
 
 
 def _fastapi(arguments: list[str]) -> Command | None:
@@ -167,4 +219,10 @@ def _app(words: list[str]) -> str | None:
     return next((word for word in modules if ":" in word), None) or next(iter(modules), None)
 
 
-READERS = {"gunicorn": _gunicorn, "uvicorn": _uvicorn, "fastapi": _fastapi}
+READERS = {
+    "gunicorn": _gunicorn,
+    "uvicorn": _uvicorn,
+    "fastapi": _fastapi,
+    "hypercorn": _hypercorn,
+    "granian": _granian,
+}

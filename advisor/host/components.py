@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.documents import Component
+from advisor.host import nginx_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +28,20 @@ def parse_nginx(text: str) -> Component | None:
     """`nginx -V`: the version, and the HTTP modules that are compiled in.
 
     A module built as dynamic is there only where the configuration loads it, and left out.
+    One of another maker is named as its folder is: `--add-module=/src/ngx_brotli` is `brotli`.
     """
     version = re.search(r"^nginx version: \S+?/(\d+(?:\.\d+)+)", text, re.MULTILINE)
     modules = re.findall(r"--with-(http_\w+)_module(?=\s|$)", text)
-    return Component(version=version[1], modules=sorted(set(modules))) if version else None
+    added = re.findall(
+        r"--add-module=(?:\S*/)?(?:ngx_)?([\w-]+?)(?:[_-]nginx[_-]module)?/?(?=\s|$)", text
+    )
+    return Component(version=version[1], modules=sorted({*modules, *added})) if version else None
+
+
+def parse_nginx_configuration(text: str) -> Path | None:
+    """Where the main configuration is, from `nginx -V`; null where it was built without one."""
+    found = re.search(r"--conf-path=(/\S+)", text)
+    return Path(found[1]) if found else None
 
 
 def parse_nginx_openssl(text: str) -> Component | None:
@@ -59,6 +70,36 @@ def parse_caddy(text: str) -> Component | None:
     return Component(version=found[1]) if found else None
 
 
+def parse_redis(text: str) -> Component | None:
+    """`redis-server --version`; where Valkey answers to that name, it is not Redis."""
+    return _server("Redis", text)
+
+
+def parse_valkey(text: str) -> Component | None:
+    """`valkey-server --version`, in Redis's words."""
+    return _server("Valkey", text)
+
+
+def parse_keydb(text: str) -> Component | None:
+    """`keydb-server --version`, in Redis's words."""
+    return _server("KeyDB", text)
+
+
+def _server(name: str, text: str) -> Component | None:
+    found = re.match(rf"{name} server v=(\d+(?:\.\d+)+)", text)
+    return Component(version=found[1]) if found else None
+
+
+def parse_caddy_modules(text: str) -> list[str]:
+    """The modules that somebody built in, from `caddy list-modules`.
+
+    Each section ends with its count: the second one's names are not Caddy's own.
+    """
+    _, _, others = text.partition("Standard modules:")
+    others, marker, _ = others.partition("Non-standard modules:")
+    return sorted(re.findall(r"^([a-z][\w.]*)$", others, re.MULTILINE)) if marker else []
+
+
 Reader = tuple[str, tuple[str, ...], "Callable[[str], Component | None]"]
 # A later row of a component counts only where the earlier ones gave nothing: what matters is
 # the OpenSSL of the process that will speak TLS.
@@ -68,11 +109,14 @@ READERS: tuple[Reader, ...] = (
     ("openssl", ("openssl", "version"), parse_openssl),
     ("systemd", ("systemctl", "--version"), parse_systemd),
     ("caddy", ("caddy", "version"), parse_caddy),
+    ("redis", ("redis-server", "--version"), parse_redis),
+    ("valkey", ("valkey-server", "--version"), parse_valkey),
+    ("keydb", ("keydb-server", "--version"), parse_keydb),
 )
 
 
 def components() -> dict[str, Component]:
-    """The daemons found on this host, by name."""
+    """The daemons found on this host, by name, each with its modules that matter."""
     answers: dict[tuple[str, ...], str] = {}
     found: dict[str, Component] = {}
     for name, command, parse in READERS:
@@ -81,8 +125,18 @@ def components() -> dict[str, Component]:
         if command not in answers:
             answers[command] = _answer(command)
         if component := parse(answers[command]):
-            found[name] = component
+            path = find(command[0]) if name in command[0] else None  # not nginx's as OpenSSL's
+            found[name] = component.model_copy(update={"path": path})
+    if "nginx" in found and (file := parse_nginx_configuration(answers["nginx", "-V"])):
+        found["nginx"] = _with(found["nginx"], nginx_modules.loaded(file))
+    if "caddy" in found:
+        more = parse_caddy_modules(_answer(("caddy", "list-modules")))
+        found["caddy"] = _with(found["caddy"], more)
     return found
+
+
+def _with(component: Component, modules: list[str]) -> Component:
+    return component.model_copy(update={"modules": sorted({*component.modules, *modules})})
 
 
 def _answer(command: tuple[str, ...]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pwd
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from advisor.documents import Server, Unknown, Worker
-from advisor.host import processes, settings, sockets
+from advisor.host import commandline, processes, settings, sockets
+from advisor.host.inferred import Inferred, inferred
 from advisor.host.installation import Installation, installation
+from advisor.host.sockets import UnixListener
 from advisor.host.tree import clean, text
 
 if TYPE_CHECKING:
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from advisor.host.families import Family
     from advisor.host.processes import Process, Usage
     from advisor.host.settings import Settings
+    from advisor.host.sockets import Listener
 
 T = TypeVar("T")
+UNKNOWN = "unknown"  # the kind of a server that nothing names
 
 
 @dataclass(frozen=True)
@@ -64,29 +69,25 @@ def describe(family: Family) -> Described:
     read = Reader()
     directory = read("working directory", lambda: processes.directory(pid))
     environment = read("environment", lambda: processes.environment(pid))
-    if kind == "gunicorn" and "environment" in read.denied:
+    if kind != "hypercorn" and "environment" in read.denied:
         read.denied["settings beyond the command line"] = None
     root = processes.filesystem(pid)
-    found = (
-        settings.of_gunicorn(command, environment, pid=pid, directory=directory, root=root)
-        if kind == "gunicorn"
-        else settings.of_uvicorn(command, environment)
-    )
-    worker_class = settings.worker_class(found) if kind == "gunicorn" else kind
+    found = settings.of(command, environment, pid=pid, directory=directory, root=root)
+    worker_class = settings.worker_class(kind, found)
     workers = _workers(family, found)
     installed = _installation(family, directory, root, read)
     known = found.known()
     app = command.app or known.pop("wsgi_app", None)
-    threads = found.get("threads", 1)
-    chdir = known.get("chdir")
+    chdir = known.get("chdir") or known.get("working_dir")
+    version = installed.packages.get(kind)
     server = Server(
         kind=kind,
-        version=installed.packages.get(kind),
+        version=version,
         pid=pid,
         app=str(app) if app else None,
-        listen=_listen(pid, workers, read),
+        listen=_listen(pid, workers, directory, read),
         worker_class=worker_class,
-        threads=threads if type(threads) is int and threads >= 0 else None,
+        threads=settings.threads(kind, version, found),
         workers=[worker(process.pid, read) for process in workers],
         interface=settings.interface(kind, worker_class, found),
         user=processes.user((workers or [master])[0].uid),
@@ -110,25 +111,42 @@ def describe(family: Family) -> Described:
 
 
 def plain(kind: str, master: Process, workers: Sequence[Process]) -> Described:
-    """A server of another kind: its processes and sockets, and nothing of its settings."""
+    """A server of another kind: its processes and sockets, and nothing of its settings.
+
+    One whose command line does not name it may be known by what its processes have loaded.
+    """
     read = Reader()
+    served = (workers or [master])[0]
+    directory = read("working directory", lambda: processes.directory(master.pid))
+    root = processes.filesystem(master.pid)
+    installed = Installation(None, None, {})
+    loaded: Inferred | None = None
+    if kind == UNKNOWN and commandline.is_python(master.argv):
+        installed = _installed(served, master.argv[:2], directory, root, read)
+        maps = text(Path(f"/proc/{served.pid}/maps"))
+        loaded = inferred(maps, processes.threads(served.pid), installed)
+    if loaded:
+        kind = loaded.kind
     server = Server(
         kind=kind,
-        version=None,
+        version=installed.packages.get(kind),
         pid=master.pid,
         app=None,
-        listen=_listen(master.pid, workers, read),
-        worker_class=None,
-        threads=None,
+        listen=_listen(master.pid, workers, directory, read),
+        worker_class=loaded.worker_class if loaded else None,
+        threads=1 if loaded and loaded.worker_class else None,
         workers=[worker(process.pid, read) for process in workers],
-        user=processes.user((workers or [master])[0].uid),
-        directory=read("working directory", lambda: processes.directory(master.pid)),
+        interface=loaded.interface if loaded else None,
+        user=processes.user(served.uid),
+        directory=directory,
+        virtualenv=installed.virtualenv,
+        python=installed.python,
         unit=processes.unit(master.pid),
         master_pss_bytes=_pss(read("memory", lambda: processes.usage(master.pid))),
     )
-    empty = Installation(None, None, {})
     who = f"pid {master.pid} ({kind})"
-    return Described(server, empty, settings.Settings(()), read.unknown(who))
+    gaps = [loaded.unknown(master.pid)] if loaded else []
+    return Described(server, installed, settings.Settings(()), [*gaps, *read.unknown(who)])
 
 
 def worker(pid: int, read: Reader) -> Worker:
@@ -142,38 +160,59 @@ def worker(pid: int, read: Reader) -> Worker:
 
 
 def _workers(family: Family, found: Settings) -> Sequence[Process]:
-    """The children that serve; Uvicorn with one worker serves from the master itself.
+    """The children that serve; a server without any serves from the master itself.
 
     An app of its own may start children by multiprocessing too: they are Uvicorn's only
-    where it was told to have some, or where that cannot be seen.
+    where it was told to have some, or where that cannot be seen. Hypercorn has children
+    unless it is told to have none, Granian unless its Python knows no global lock.
     """
-    if family.command.kind == "gunicorn":
+    kind = family.command.kind
+    if kind == "gunicorn":
         return family.children
     wanted = found.get("workers", 1)
-    has_own = found.get("reload", default=False) or not isinstance(wanted, int) or wanted > 1
+    if kind == "uvicorn":
+        reload = found.get("reload", default=False)
+        has_own = reload or not isinstance(wanted, int) or wanted > 1
+    else:
+        has_own = not (kind == "hypercorn" and wanted == 0)
     return family.children if family.children and has_own else (family.master,)
 
 
-def _listen(pid: int, workers: Sequence[Process], read: Reader) -> list[str]:
+def _listen(pid: int, workers: Sequence[Process], directory: str | None, read: Reader) -> list[str]:
     """The listening sockets that workers take connections from.
 
-    What only the master holds, such as Gunicorn's control socket, is not among them.
+    What only the master holds, such as Gunicorn's control socket, is not among them. Where
+    master and workers share none, each worker has made its own (SO_REUSEPORT): Granian's, and
+    Gunicorn's with `reuse_port`.
     """
-    held = read("sockets", lambda: sockets.inodes(pid))
     listening = read("sockets", lambda: sockets.listening(pid))
-    for other in workers:
-        theirs = read("sockets", lambda: sockets.inodes(other.pid))  # noqa: B023 - called at once
-        if theirs is not None and held is not None:
-            held &= theirs
-            break
-    if held is None or listening is None:
+    master = read("sockets", lambda: sockets.inodes(pid))
+    own = [read("sockets", partial(sockets.inodes, row.pid)) for row in workers]
+    seen = [held for held in own if held is not None]
+    if listening is None or master is None:
         return []
-    return [str(listener) for listener in listening if listener.inode in held]
+    for held in (master & seen[0] if seen else master, frozenset[int]().union(*seen)):
+        if found := [listener for listener in listening if listener.inode in held]:
+            return list(dict.fromkeys(_place(listener, directory) for listener in found))
+    return []
+
+
+def _place(listener: Listener | UnixListener, directory: str | None) -> str:
+    """A listener as documents have it; one bound by a relative name with its folder."""
+    if isinstance(listener, UnixListener) and directory and listener.path[:1] not in {"/", "@"}:
+        return f"unix:{PurePosixPath(directory) / listener.path}"
+    return str(listener)
 
 
 def _installation(family: Family, directory: str | None, root: Path, read: Reader) -> Installation:
-    process = family.master
-    words = [*family.command.program, *(child.argv[0] for child in family.children)]
+    words = [*family.command.program, *(child.argv[0] for child in family.children if child.argv)]
+    return _installed(family.master, words, directory, root, read)
+
+
+def _installed(
+    process: Process, words: Sequence[str], directory: str | None, root: Path, read: Reader
+) -> Installation:
+    """The environment of a process, whose command line begins with these words."""
     programs = [
         os.path.normpath(os.path.join(directory or "/", word))  # noqa: PTH118 - a text of another file system
         for word in words

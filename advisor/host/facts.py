@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from advisor.documents import APP_ENVIRONMENT, FACTS_SCHEMA, Component, Facts, Memory, Unknown
 from advisor.errors import InvalidInput
-from advisor.host import components, kernel, limits, machine, servers
+from advisor.host import components, kernel, limits, machine, redis, servers
 from advisor.host.installation import Installation, installation, own
+from advisor.host.interfaces import interfaces
 from advisor.host.tree import proc, under
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None
     cpu, cpu_unknown = limits.cpu(pid, root=root)
     memory, memory_unknown = limits.memory(pid, root=root)
     kernel_limits, kernel_unknown = kernel.kernel(pid, root=root)
+    stores, redis_unknown = redis.discover() if live else ([], [])
     return Facts(
         schema_=FACTS_SCHEMA,
         host=machine.host(root),
@@ -56,10 +58,13 @@ def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None
             *memory_unknown,
             *kernel_unknown,
             *(entry for item in found for entry in item.unknown),
+            *redis_unknown,
             *([] if live else [_copied(root)]),
             *([_assumed()] if live and environment == own() else []),
         ],
         pid=pid,
+        redis=stores,
+        interfaces=interfaces(root) if kernel.same_network(pid, root)[0] else [],
     )
 
 

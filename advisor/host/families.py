@@ -9,7 +9,7 @@ from advisor.host import commandline
 from advisor.host.processes import children
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from advisor.host.commandline import Command
     from advisor.host.processes import Process
@@ -28,12 +28,25 @@ class Family:
         return pid == self.master.pid or any(child.pid == pid for child in self.children)
 
 
-def families(table: Mapping[int, Process]) -> list[Family]:
+# What a server's worker processes look like: they keep its command line (a fork), or show
+# multiprocessing's (Granian's on Python 3.14 and later, which forks no more).
+WORKERS = {
+    "gunicorn": {"gunicorn"},
+    "uvicorn": {"spawned"},
+    "hypercorn": {"spawned"},
+    "granian": {"granian", "spawned"},
+}
+
+
+def families(
+    table: Mapping[int, Process], *, masters: Collection[int] = frozenset()
+) -> list[Family]:
     """The app servers in a process table, in order of their masters' PIDs.
 
-    Gunicorn's children share its command line, so a server whose parent is one of the same
-    kind is a worker, or something that a worker forked. Uvicorn's are started by
-    multiprocessing, whose resource tracker is none of them.
+    Gunicorn's and Granian's children share its command line, so a server whose parent is one
+    of the same kind is a worker, or something that a worker forked; unless it is among
+    `masters`, as the new Gunicorn of an upgrade (USR2) is. Uvicorn's and Hypercorn's are
+    started by multiprocessing, whose resource tracker is none of them.
     """
     commands = {
         pid: command
@@ -41,11 +54,19 @@ def families(table: Mapping[int, Process]) -> list[Family]:
         if (command := commandline.parse(process.argv)) is not None
     }
     return [
-        Family(command, table[pid], tuple(_children(pid, command.kind, table, commands)))
+        Family(command, table[pid], tuple(_children(pid, command.kind, table, commands, masters)))
         for pid, command in commands.items()
         if command.role in {"server", "titled"}
-        and not _same_kind(table[pid].parent, command, commands)
+        and (pid in masters or not _same_kind(table[pid].parent, command, commands))
     ]
+
+
+def upgrades(table: Mapping[int, Process]) -> list[int]:
+    """Gunicorns whose parent is one: workers, what those forked, or an upgrade's new master."""
+    commands = {pid: commandline.parse(process.argv) for pid, process in table.items()}
+    gunicorns = {pid for pid, command in commands.items() if command and command.kind == "gunicorn"}
+    parents = {table[pid].parent for pid in gunicorns}
+    return sorted(pid for pid in gunicorns & parents if table[pid].parent in gunicorns)
 
 
 def _same_kind(parent: int, command: Command, commands: Mapping[int, Command]) -> bool:
@@ -53,11 +74,16 @@ def _same_kind(parent: int, command: Command, commands: Mapping[int, Command]) -
 
 
 def _children(
-    pid: int, kind: str, table: Mapping[int, Process], commands: Mapping[int, Command]
+    pid: int,
+    kind: str,
+    table: Mapping[int, Process],
+    commands: Mapping[int, Command],
+    masters: Collection[int],
 ) -> Iterable[Process]:
-    wanted = "spawned" if kind == "uvicorn" else "gunicorn"
     return (
         child
         for child in children(table, pid)
-        if child.pid in commands and commands[child.pid].kind == wanted
+        if child.pid in commands
+        and commands[child.pid].kind in WORKERS[kind]
+        and child.pid not in masters
     )

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from advisor.host.tree import content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 # The distributions whose versions decide what a rendered setting may say.
-PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker")
+PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker", "hypercorn", "granian")
+# Other servers: where one of them is installed, what a process has loaded may be theirs.
+RIVALS = ("sanic", "blacksheep", "daphne", "waitress", "cheroot", "robyn", "socketify")
 LIBRARY = re.compile(r"(?:python|pypy)(?P<version>\d+\.\d+)t?")
 DISTRIBUTION = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info"
@@ -30,13 +32,14 @@ class Installation:
     virtualenv: str | None
     python: str | None
     packages: dict[str, str]
+    rivals: frozenset[str] = frozenset()
 
 
 def own() -> Installation:
     """The advisor's own environment."""
     virtualenv = sys.prefix if sys.prefix != sys.base_prefix else None
     version = ".".join(map(str, sys.version_info[:3]))
-    return Installation(virtualenv, version, _packages(map(Path, sys.path)))
+    return Installation(virtualenv, version, _packages(PACKAGES, map(Path, sys.path)))
 
 
 def installation(
@@ -66,7 +69,8 @@ def installation(
     sites = [library / "site-packages" for library in libraries]
     if not virtualenv or config.get("include-system-site-packages") == "true":
         sites += _system_sites(executable, python, home, root)
-    return Installation(virtualenv, python, _packages(sites))
+    rivals = frozenset(_packages(RIVALS, sites))
+    return Installation(virtualenv, python, _packages(PACKAGES, sites), rivals)
 
 
 def _virtualenvs(programs: list[str], mapped: str, root: Path) -> Iterator[str]:
@@ -116,7 +120,7 @@ def _system_sites(
     yield _below(root, "/usr/lib/python3/dist-packages")
 
 
-def _packages(sites: Iterable[Path]) -> dict[str, str]:
+def _packages(wanted: Collection[str], sites: Iterable[Path]) -> dict[str, str]:
     """Versions by the folders that pip or Debian left; the first place that has one counts.
 
     The folder's name carries the version (PyPA's "Recording installed projects"), so no file
@@ -127,7 +131,7 @@ def _packages(sites: Iterable[Path]) -> dict[str, str]:
         for name in _names(site):
             match = DISTRIBUTION.fullmatch(name)
             package = match["name"].lower().replace("_", "-") if match else ""
-            if match and package in PACKAGES:
+            if match and package in wanted:
                 found.setdefault(package, match["version"])
     return found
 

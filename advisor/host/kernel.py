@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from advisor.documents import Kernel, Unknown
@@ -14,16 +15,15 @@ def kernel(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Kernel, l
     /proc/sys/net shows the reader's namespace only: where the process has another one, its
     values are null.
     """
-    same, unknown = _same_network(pid, root)
+    same, unknown = same_network(pid, root)
     soft, hard = parse_nofile(text(under(root, f"{proc(pid)}/limits")))
-    ports = [int(word) for word in _net(root, "ipv4/ip_local_port_range").split()] if same else []
-    somaxconn = _net(root, "core/somaxconn") if same else ""
+    ports = re.fullmatch(r"([0-9]{1,5})\s+([0-9]{1,5})", _net(root, "ipv4/ip_local_port_range"))
     return (
         Kernel(
-            somaxconn=int(somaxconn) if somaxconn else None,
+            somaxconn=_count(_net(root, "core/somaxconn")) if same else None,
             nofile_soft=soft,
             nofile_hard=hard,
-            ip_local_port_range=ports or None,
+            ip_local_port_range=[*map(int, ports.groups())] if ports and same else None,
         ),
         unknown,
     )
@@ -35,14 +35,11 @@ def parse_nofile(text: str) -> tuple[int | None, int | None]:
     >>> parse_nofile("Max open files            1024                 524288               files")
     (1024, 524288)
     """
-    for line in text.splitlines():
-        if line.startswith("Max open files"):
-            soft, hard = line.removeprefix("Max open files").split()[:2]
-            return (_count(soft), _count(hard))
-    return (None, None)
+    found = re.search(r"^Max open files +(\S+) +(\S+)", text, re.MULTILINE)
+    return (_count(found[1]), _count(found[2])) if found else (None, None)
 
 
-def _same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
+def same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
     """Whether the process shares the reader's network namespace; assumed where unreadable."""
     if pid is None:
         return True, []
@@ -63,7 +60,7 @@ def _same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
         return True, []
     return False, [
         Unknown(
-            what=f"somaxconn and port range of pid {pid}",
+            what=f"somaxconn, port range and interfaces of pid {pid}",
             why="it has a network namespace of its own",
             remedy=f"nsenter --net --target {pid} advisor inspect",
         )
@@ -75,4 +72,4 @@ def _net(root: Path, name: str) -> str:
 
 
 def _count(word: str) -> int | None:
-    return int(word) if word.isdigit() else None
+    return int(word) if re.fullmatch("[0-9]{1,19}", word) else None

@@ -6,11 +6,13 @@ stands before /proc and /sys, so that a copied tree reads as the host it came fr
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from advisor.documents import Cpu, Limit, Memory, Unknown
+from advisor.errors import InvalidInput
 from advisor.host import cgroups, machine
 from advisor.host.tree import proc, text, under
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 # v1 writes "no limit" as the largest number of whole pages that fits 63 bits, which depends
 # on the page size; no host has a quarter of that.
 NO_LIMIT_V1_BYTES = 2**61
+# What a limit file holds, no longer than 63 bits are.
+NUMBER = re.compile(r"[0-9]{1,19}")
+INACTIVE = re.compile(r"^((?:total_)?inactive_file) ([0-9]{1,19})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,14 +40,20 @@ class Gauge:
 
 
 def _quota_v1(file: Path) -> float | None:
-    quota = int(file.read_text())
-    period = int((file.parent / "cpu.cfs_period_us").read_text())
-    return quota / period if quota > 0 else None
+    quota, period = file.read_text(), (file.parent / "cpu.cfs_period_us").read_text()
+    return None if quota.strip() == "-1" else _share(quota, period)
 
 
 def _quota_v2(file: Path) -> float | None:
     quota, period = file.read_text().split()
-    return None if quota == "max" else int(quota) / int(period)
+    return None if quota == "max" else _share(quota, period)
+
+
+def _share(quota: str, period: str) -> float:
+    share = _number(quota) / max(1, _number(period))
+    if not share:  # the kernel takes no quota below 1 ms
+        raise ValueError(quota)
+    return share
 
 
 def _cpuset(file: Path) -> int | None:
@@ -50,8 +61,15 @@ def _cpuset(file: Path) -> int | None:
 
 
 def _bytes(file: Path) -> int | None:
-    text = file.read_text().strip()
-    return None if text == "max" or int(text) >= NO_LIMIT_V1_BYTES else int(text)
+    content = file.read_text().strip()
+    limit = NO_LIMIT_V1_BYTES if content == "max" else _number(content)
+    return None if limit >= NO_LIMIT_V1_BYTES else limit
+
+
+def _number(content: str) -> int:
+    if not NUMBER.fullmatch(content.strip()):
+        raise ValueError(content)
+    return int(content)
 
 
 # Where two files of a controller and kind stand side by side, the first is the effective one.
@@ -92,6 +110,7 @@ def cpu(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Cpu, list[Un
             quota=_quota_state(rows, known=visible and not unread),
             binding=binding.source,
             limits=limits,
+            smt=machine.smt(root),
         ),
         unknown + unread,
     )
@@ -102,12 +121,20 @@ def memory(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Memory, l
 
     `effective_bytes` is the smallest of the machine's memory and every `max` and `high` on
     the way up: above `high` the kernel throttles the group, so it is no room to plan with.
+    Swap is the machine's, and never counted as room. `InvalidInput` where the root holds no
+    /proc/meminfo.
     """
     by_controller, unknown = _levels(pid, root, ("memory",))
     rows, unread = _rows(MEMORY_GAUGES, by_controller, root)
-    meminfo = machine.parse_meminfo(under(root, "/proc/meminfo").read_text())
-    total = meminfo["MemTotal"]
-    available = meminfo.get("MemAvailable", meminfo["MemFree"])
+    meminfo = machine.parse_meminfo(text(under(root, "/proc/meminfo")))
+    total = meminfo.get("MemTotal")
+    if not total:
+        raise InvalidInput(
+            f"{under(root, '/proc/meminfo')}: no line that says MemTotal",
+            remedy="Mount /proc, or name the root of a whole copy.",
+        )
+    available = min(total, meminfo.get("MemAvailable", meminfo.get("MemFree", 0)))
+    swap = meminfo.get("SwapTotal")
     machine_limit = Limit(
         source="/proc/meminfo", kind="total", value=total, used_bytes=max(0, total - available)
     )
@@ -120,6 +147,8 @@ def memory(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Memory, l
             effective_bytes=max(1, int(binding.value or 0)),
             binding=binding.source,
             limits=limits,
+            swap_total_bytes=swap,
+            swap_used_bytes=None if swap is None else max(0, swap - meminfo.get("SwapFree", swap)),
         ),
         unknown + unread,
     )
@@ -168,7 +197,7 @@ def _rows(
             source = str(directory / gauge.file)
             try:
                 value = gauge.read(file)
-            except (OSError, ValueError, ZeroDivisionError) as error:
+            except (OSError, ValueError) as error:
                 why = (error.strerror if isinstance(error, OSError) else None) or "not understood"
                 unknown.append(Unknown(what=source, why=why, remedy="run as root"))
                 continue
@@ -183,9 +212,9 @@ def _used_bytes(directory: Path) -> int | None:
     The kubelet's "working set" is the same sum: usage minus inactive file pages.
     """
     usage = text(directory / "memory.current") or text(directory / "memory.usage_in_bytes")
-    stat = dict(row.split() for row in text(directory / "memory.stat").splitlines() if " " in row)
+    stat = dict(INACTIVE.findall(text(directory / "memory.stat")))
     inactive = stat.get("total_inactive_file", stat.get("inactive_file"))
-    if not usage or inactive is None:
+    if not NUMBER.fullmatch(usage) or inactive is None:
         return None
     return max(0, int(usage) - int(inactive))
 
@@ -200,7 +229,10 @@ def _affinity(pid: int | None, root: Path, online: frozenset[int]) -> int:
     """How many CPUs sched_getaffinity(2) gives: the allowed ones that are online."""
     for line in text(under(root, f"{proc(pid)}/status")).splitlines():
         if line.startswith("Cpus_allowed_list:"):
-            return len(machine.parse_cpu_list(line.partition(":")[2]) & online) or 1
+            try:
+                return len(machine.parse_cpu_list(line.partition(":")[2]) & online) or 1
+            except ValueError:
+                break
     return len(online)
 
 

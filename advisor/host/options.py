@@ -110,6 +110,99 @@ UVICORN_OTHER_FLAGS = (
     *("--no-date-header", "--reset-contextvars", "--http2"),
 )
 
+# hypercorn 0.18's arguments, by the names that its Config and a TOML file give them.
+HYPERCORN = {
+    "config": ("-c", "--config"),
+    "bind": ("-b", "--bind"),
+    "insecure_bind": ("--insecure-bind",),
+    "quic_bind": ("--quic-bind",),
+    "backlog": ("--backlog",),
+    "workers": ("-w", "--workers"),
+    "worker_class": ("-k", "--worker-class"),
+    "graceful_timeout": ("--graceful-timeout",),
+    "keep_alive_timeout": ("--keep-alive",),
+    "read_timeout": ("--read-timeout",),
+    "max_requests": ("--max-requests",),
+    "max_requests_jitter": ("--max-requests-jitter",),
+    "root_path": ("--root-path",),
+    "pid_path": ("-p", "--pid"),
+    "umask": ("-m", "--umask"),
+    "user": ("-u", "--user"),
+    "group": ("-g", "--group"),
+}
+HYPERCORN_FLAGS = {"use_reloader": ("--reload",), "debug": ("--debug",)}
+HYPERCORN_OTHER = (
+    *("--access-log", "--access-logfile", "--access-logformat", "--ca-certs", "--certfile"),
+    *("--cert-reqs", "--ciphers", "--error-log", "--error-logfile", "--log-file", "--keyfile"),
+    *("--keyfile-password", "--log-config", "--log-level", "--server-name", "--statsd-host"),
+    *("--statsd-prefix", "--verify-mode", "--websocket-ping-interval"),
+)
+HYPERCORN_OTHER_FLAGS = ("-D", "--daemon")
+# Settings of a configuration file that say how the app is served.
+HYPERCORN_FILE_ONLY = ("keep_alive_max_requests", "max_app_queue_size", "h2_max_concurrent_streams")
+
+GRANIAN = {
+    "host": ("--host",),
+    "port": ("--port",),
+    "uds": ("--uds",),
+    "interface": ("--interface",),
+    "http": ("--http",),
+    "workers": ("--workers",),
+    "blocking_threads": ("--blocking-threads",),
+    "blocking_threads_idle_timeout": ("--blocking-threads-idle-timeout",),
+    "runtime_threads": ("--runtime-threads",),
+    "runtime_blocking_threads": ("--runtime-blocking-threads",),
+    "runtime_mode": ("--runtime-mode",),
+    "loop": ("--loop",),
+    "task_impl": ("--task-impl",),
+    "backlog": ("--backlog",),
+    "backpressure": ("--backpressure",),
+    "http1_header_read_timeout": ("--http1-header-read-timeout",),
+    "url_path_prefix": ("--url-path-prefix",),
+    "respawn_interval": ("--respawn-interval",),
+    "workers_lifetime": ("--workers-lifetime",),
+    "workers_max_rss": ("--workers-max-rss",),
+    "workers_kill_timeout": ("--workers-kill-timeout",),
+    "working_dir": ("--working-dir",),
+}
+GRANIAN_SWITCHES = {
+    "websockets": "ws",
+    "http1_keep_alive": "http1-keep-alive",
+    "respawn_failed_workers": "respawn-failed-workers",
+    "factory": "factory",
+    "reload": "reload",
+}
+GRANIAN_OTHER = (
+    *("--uds-permissions", "--http1-buffer-size", "--http2-initial-connection-window-size"),
+    *("--http2-initial-stream-window-size", "--http2-keep-alive-interval", "--log-level"),
+    *("--http2-keep-alive-timeout", "--http2-max-concurrent-streams", "--http2-max-frame-size"),
+    *("--http2-max-headers-size", "--http2-max-send-buffer-size", "--log-config"),
+    *("--access-log-fmt", "--ssl-certificate", "--ssl-keyfile", "--ssl-keyfile-password"),
+    *("--ssl-protocol-min", "--ssl-ca", "--ssl-crl", "--rss-sample-interval", "--rss-samples"),
+    *("--env-files", "--static-path-route", "--static-path-mount", "--static-path-dir-to-file"),
+    *("--static-path-expires", "--metrics-scrape-interval", "--metrics-address"),
+    *("--metrics-port", "--reload-paths", "--reload-ignore-dirs", "--reload-ignore-patterns"),
+    *("--reload-ignore-paths", "--reload-tick", "--process-name", "--pid-file"),
+)
+GRANIAN_OTHER_SWITCHES = (
+    *("http1-pipeline-flush", "http2-adaptive-window", "log", "access-log", "ssl-client-verify"),
+    *("metrics", "reload-ignore-worker-failure"),
+)
+
+# Variables that count like an option (click's auto_envvar_prefix): the prefix, and the only
+# names that are looked at.
+VARIABLES = {
+    "UVICORN_": (
+        *("host", "port", "uds", "workers", "loop", "http", "interface", "backlog"),
+        *("limit_concurrency", "limit_max_requests", "timeout_keep_alive"),
+        "timeout_graceful_shutdown",
+    ),
+    "GRANIAN_": (
+        *("host", "port", "uds", "interface", "workers", "blocking_threads", "runtime_threads"),
+        *("runtime_mode", "backlog", "backpressure", "loop"),
+    ),
+}
+
 # `fastapi run` and `fastapi dev` start Uvicorn.
 FASTAPI = {
     "host": ("--host",),
@@ -123,6 +216,8 @@ FASTAPI = {
 FASTAPI_FLAGS = {"reload": ("--reload",)}
 FASTAPI_OTHER = ("--reload-dir",)
 FASTAPI_OTHER_FLAGS = ("--no-reload", "--proxy-headers", "--no-proxy-headers")
+
+REPEATED = {"bind", "insecure_bind", "quic_bind"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -139,17 +234,21 @@ def _parser(
     other_flags: tuple[str, ...],
     *,
     abbreviations: bool,
+    switches: Mapping[str, str] | None = None,
 ) -> _Parser:
     parser = _Parser(add_help=False, allow_abbrev=abbreviations, argument_default=argparse.SUPPRESS)
     for name, spellings in valued.items():
-        parser.add_argument(*spellings, dest=name, action="append" if name == "bind" else "store")
+        parser.add_argument(*spellings, dest=name, action="append" if name in REPEATED else "store")
     for name, spellings in flags.items():
         parser.add_argument(*spellings, dest=name, action="store_true")
+    for name, word in (switches or {}).items():
+        parser.add_argument(f"--{word}", dest=name, action="store_true")
+        parser.add_argument(f"--no-{word}", dest=name, action="store_false")
     for spelling in other:
         parser.add_argument(spelling, dest="_")
     for spelling in other_flags:
         parser.add_argument(spelling, dest="_", action="store_true")
-    if abbreviations:  # gunicorn: takes a value or none
+    if valued is GUNICORN:  # takes a value or none
         parser.add_argument("--proxy-protocol", dest="_", nargs="?")
     parser.add_argument("words", nargs="*")
     return parser
@@ -165,8 +264,24 @@ PARSERS = {
     "fastapi": _parser(
         FASTAPI, FASTAPI_FLAGS, FASTAPI_OTHER, FASTAPI_OTHER_FLAGS, abbreviations=False
     ),
+    "hypercorn": _parser(
+        HYPERCORN, HYPERCORN_FLAGS, HYPERCORN_OTHER, HYPERCORN_OTHER_FLAGS, abbreviations=True
+    ),
+    "granian": _parser(
+        GRANIAN,
+        {},
+        GRANIAN_OTHER,
+        tuple(f"--{no}{word}" for word in GRANIAN_OTHER_SWITCHES for no in ("", "no-")),
+        abbreviations=False,
+        switches=GRANIAN_SWITCHES,
+    ),
 }
 GUNICORN_SETTINGS = frozenset(GUNICORN) | frozenset(GUNICORN_FLAGS) | frozenset(GUNICORN_FILE_ONLY)
+HYPERCORN_SETTINGS = (
+    (frozenset(HYPERCORN) - {"config"})
+    | frozenset(HYPERCORN_FLAGS)
+    | frozenset(HYPERCORN_FILE_ONLY)
+)
 
 
 def parse(program: str, arguments: list[str]) -> tuple[dict[str, Any], list[str]]:

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from advisor.host import options
 from advisor.host.cgroups import parse_membership
-from advisor.host.tree import clean
+from advisor.host.tree import clean, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Of a process's environment nothing else is ever looked at: it holds secrets.
-ENVIRONMENT = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY")
+ENVIRONMENT = frozenset(
+    {"GUNICORN_CMD_ARGS", "GUNICORN_PID", "WEB_CONCURRENCY"}
+    | {f"{prefix}{name.upper()}" for prefix, names in options.VARIABLES.items() for name in names}
+)
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,15 @@ def table() -> dict[int, Process]:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """The two variables that configure an app server; `OSError` where it may not be read."""
+    """The variables that configure an app server; `OSError` where it may not be read."""
     raw = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
     pairs = (entry.partition("=") for entry in raw.split("\0"))
     return {name: value for name, _, value in pairs if name in ENVIRONMENT}
+
+
+def threads(pid: int) -> set[str]:
+    """The names of its threads; none where it is gone."""
+    return {text(path) for path in Path(f"/proc/{pid}/task").glob("*/comm")}
 
 
 def usage(pid: int) -> Usage:
@@ -69,13 +78,13 @@ def usage(pid: int) -> Usage:
     return parse_smaps_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())
 
 
-def parse_smaps_rollup(text: str) -> Usage:
+def parse_smaps_rollup(rollup: str) -> Usage:
     r"""PSS, and USS as the sum of private pages, huge ones too; `ProcessLookupError` if empty.
 
     >>> parse_smaps_rollup("Pss: 3 kB\nPrivate_Clean: 1 kB\nPrivate_Dirty: 1 kB\n").uss_bytes
     2048
     """
-    rows = (line.split() for line in text.splitlines() if line.endswith(" kB"))
+    rows = (line.split() for line in rollup.splitlines() if line.endswith(" kB"))
     sizes = {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows}
     if "Pss" not in sizes:  # a process that is ending has no memory left
         raise ProcessLookupError
@@ -91,7 +100,17 @@ def directory(pid: int) -> str:
 def filesystem(pid: int) -> Path:
     """The root of its file system as this user reaches it: another one in a container."""
     path = Path(f"/proc/{pid}/root")
-    return path if os.access(path / "proc", os.F_OK) else Path("/")
+    return Path("/") if not os.access(path / "proc", os.F_OK) or _shares(pid) else path
+
+
+def _shares(pid: int) -> bool:
+    """Whether it sees the files that we see: the same mounts and the same root."""
+    own, its = Path("/proc/self"), Path(f"/proc/{pid}")
+    try:
+        mounts = (own / "ns/mnt").readlink() == (its / "ns/mnt").readlink()
+        return mounts and (own / "root/").samefile(its / "root/")
+    except OSError:
+        return False
 
 
 def unit(pid: int) -> str | None:
@@ -102,7 +121,7 @@ def unit(pid: int) -> str | None:
         return None
 
 
-def parse_unit(text: str) -> str | None:
+def parse_unit(cgroup: str) -> str | None:
     """The service of a /proc/PID/cgroup text: the innermost one, no user's own manager.
 
     >>> parse_unit("0::/system.slice/shop.service/workers")
@@ -110,7 +129,7 @@ def parse_unit(text: str) -> str | None:
     >>> parse_unit("0::/user.slice/user-1000.slice/user@1000.service/init.scope") is None
     True
     """
-    for membership in parse_membership(text):
+    for membership in parse_membership(cgroup):
         if membership.version == 1 and "name=systemd" not in membership.controllers:
             continue
         for part in reversed(membership.path.parts):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def under(root: Path, path: PurePosixPath | str) -> Path:
@@ -47,8 +50,14 @@ def content(path: Path, *, most: int) -> bytes:
 
 
 def clean(words: str) -> str:
-    """Text without the half characters that stand for bytes that are no UTF-8.
+    r"""Text without control characters and the halves that stand for bytes that are no UTF-8.
 
-    Command lines and paths are bytes to the kernel; documents carry text only.
+    Command lines and paths are bytes to the kernel; documents carry text only, and what is
+    shown must not speak to the terminal.
+
+    >>> clean("shop\x1b[2J") == "shop\ufffd[2J"
+    True
     """
-    return words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return CONTROL.sub(
+        "\ufffd", words.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    )

@@ -1,5 +1,7 @@
-"""Measurements of a running app, taken from both sides: the client's and the processes'."""
+"""Measurements: of an app under load, and of one that is only watched."""
 
+from advisor.probe.app import observe_app
+from advisor.probe.choice import Allowed, Choice
 from advisor.probe.run import probe
 
-__all__ = ["probe"]
+__all__ = ["Allowed", "Choice", "observe_app", "probe"]

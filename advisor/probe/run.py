@@ -3,163 +3,169 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import ssl
 import time
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvloop
-
-from advisor.documents import Cost, Measurement, Server, Unknown
-from advisor.errors import AdvisorError, Interrupted, TooLittleEvidence
+from advisor.documents import Cost, Measurement, Unknown
+from advisor.errors import AdvisorError, InvalidInput, TooLittleEvidence
 from advisor.host import limits, servers
 from advisor.probe import address
 from advisor.probe.analysis.measure import measurement
+from advisor.probe.choice import Allowed, Choice, chosen
+from advisor.probe.interrupt import run_until_signal
 from advisor.probe.load import calibration
 from advisor.probe.load.engine import Engine
-from advisor.probe.protocol import Protocol, Surroundings
-from advisor.probe.questions import ask
-from advisor.probe.sample import clocks, downstream
+from advisor.probe.passive import formats
+from advisor.probe.passive.follow import recent
+from advisor.probe.protocol import Protocol
+from advisor.probe.questions.ask import ask
+from advisor.probe.sample import canary, carried, clocks, downstream, memory, stacks
 from advisor.probe.sample.traffic import Watch
+from advisor.probe.stepper import Stepper, Surroundings
+from advisor.probe.target import access_log, find, target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Mapping
 
+    from advisor.documents import Server
+    from advisor.host.locate import Located
+    from advisor.host.proxies.site import AccessLog
     from advisor.probe.address import Endpoint
-    from advisor.probe.analysis.observation import Observation
-
 
 SETTLE_S = 8.0
 # What a worker has used by then is its imports: it is younger than any earlier probe is long.
 YOUNG_S = 10.0
+RECENT_S = 600.0
 
 
 def probe(
     url: str,
     *,
-    pid: int | None = None,
-    allow_remote: bool = False,
-    allow_public: bool = False,
-    saturate: bool = False,
     on_progress: Callable[[str], None],
+    pid: int | None = None,
+    unix_socket: Path | None = None,
+    choice: Choice | None = None,
+    allowed: Allowed | None = None,
 ) -> Measurement:
     """Measure the app at `url`: at most 30 s, GET only, nothing left running.
 
-    `pid` names the server's process where the port does not tell. `saturate` looks for the
-    knee even beside others' traffic. `on_progress` gets a line a step.
+    `pid` names the server's process where the port does not tell, `unix_socket` where it listens
+    if not at the URL's address; `choice` says which routes are loaded, by default the URL's own.
+    `on_progress` gets a line a step.
 
     Raises `InvalidInput`, `GuardRefused`, `TooLittleEvidence` as the contract has them, and
     `Interrupted` on SIGINT and SIGTERM.
     """
-    endpoint = address.resolve(url, remote=allow_remote, public=allow_public)
-    found = _find(endpoint, pid)
-    work = _measure(endpoint, found, saturate=saturate, on_progress=on_progress)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_until_signal(work))
-
-
-async def _until_signal(work: Coroutine[object, object, Measurement]) -> Measurement:
-    """Run `work`; a signal cancels it, which ends the load at once."""
-    task = asyncio.get_running_loop().create_task(work)
-    received: list[int] = []
-
-    def cancel(signum: int) -> None:
-        received.append(signum)
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
-    for signum in before:
-        loop.add_signal_handler(signum, cancel, signum)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if received:
-            raise Interrupted(received[0]) from None
-        raise
-    finally:
-        for signum, handler in before.items():
-            loop.remove_signal_handler(signum)
-            signal.signal(signum, handler)
-
-
-@dataclass(frozen=True)
-class Found:
-    """The app server behind a URL, the proxies in front of it, and what could not be told."""
-
-    server: Server | None
-    through: tuple[str, ...] = ()
-    unknown: tuple[Unknown, ...] = ()
-
-
-def _find(endpoint: Endpoint, pid: int | None) -> Found:
-    """Whose processes are measured: those of `pid`, else of the port, a proxy's never."""
-    if not endpoint.is_loopback:
-        given = servers.server_of(pid) if pid is not None else None
-        why = f"{endpoint.address} is another host: only its answers can be seen"
-        gap = Unknown(what="the server's processes", why=why, remedy="probe on that host")
-        return Found(given, (), () if given else (gap,))
-    holder, unknown = servers.server_at(endpoint.address, endpoint.port)
-    through = (holder.kind,) if holder and holder.kind in servers.PROXIES else ()
-    if pid is not None:
-        return Found(servers.server_of(pid), through)
-    if holder is None or not through:
-        return Found(holder, (), tuple(unknown))
-    gap = Unknown(
-        what="the app's processes",
-        why=f"what listens on port {endpoint.port} is {holder.kind}, a proxy in front of them",
-        remedy="give the app's own URL, or --pid of its server",
+    allowed, choice = allowed or Allowed(), choice or Choice()
+    endpoint = address.resolve(
+        url, remote=allowed.remote, public=allowed.public, socket=unix_socket
     )
-    return Found(None, through, (*unknown, gap))
+    found = find(endpoint, pid)
+    return run_until_signal(_measure(endpoint, found, choice, allowed, on_progress))
 
 
 async def _measure(
     endpoint: Endpoint,
-    found: Found,
-    *,
-    saturate: bool,
+    found: Located,
+    choice: Choice,
+    allowed: Allowed,
     on_progress: Callable[[str], None],
 ) -> Measurement:
     started, own_cpu = time.perf_counter(), time.process_time()
-    answers = await ask.ask(endpoint)
+    log = access_log(found, choice.access_log, choice.log_format)
+    routes = await chosen(endpoint, choice, log)
+    answers = await ask(endpoint, tuple(routes.weights), strict=routes.named)
+    weights = {path: w for path, w in routes.weights.items() if path not in answers.left_out}
     server = await _settled(found.server)
-    around = replace(
-        _surroundings(endpoint, server, saturate=saturate),
-        client_overhead_s=await calibration.client_overhead_s() or 0.0,
-    )
+    watchable = endpoint.is_loopback and not endpoint.socket
+    tls = ssl.create_default_context() if endpoint.scheme == "https" else None
+    engine = Engine(endpoint, routes=weights, tls=tls)
+    watch = Watch(endpoint.port, lambda: engine.peers) if watchable else None
+    around = _surroundings(endpoint, server, await calibration.client_overhead_s() or 0.0)
     before = clocks.read(around.pids)
     young = {pid: used for pid, used in before.server.items() if clocks.age_s(pid) < YOUNG_S}
-    engine = Engine(
-        endpoint, tls=ssl.create_default_context() if endpoint.scheme == "https" else None
+    workers = tuple(worker.pid for worker in server.workers) if server else ()
+    stack_program = stacks.available() if allowed.stacks else None
+    protocol = Protocol(
+        Stepper(
+            engine,
+            watch,
+            around,
+            on_progress,
+            started,
+            saturate=allowed.saturate,
+            others=_logged(log),
+        ),
+        confirm=partial(
+            canary.canary, endpoint, workers, engine.mix.requests[0], tls, ours=engine.peers
+        ),
+        stacks=stacks.StackSampler(stack_program, workers, server.app)
+        if stack_program and server
+        else None,
     )
-    watch = Watch(endpoint.port, lambda: engine.peers) if endpoint.is_loopback else None
     try:
-        seen = await Protocol(engine, watch, around, on_progress, started).run()
+        seen = await protocol.run()
     finally:
         engine.close()
         await asyncio.sleep(0)  # lets the loop close the connections
-    _usable(endpoint, engine, seen)
-    after = clocks.read(around.pids)
-    cost = Cost(
-        requests=engine.tally.sent + answers.sent,
-        duration_s=round(time.perf_counter() - started, 3),
-        client_cpu_s=round(time.process_time() - own_cpu, 3),
-        server_cpu_s=round(after.server_s - before.server_s, 3) if server else None,
-    )
+    if not engine.tally.latencies:
+        raise TooLittleEvidence(
+            f"{endpoint.url}: no request under load was answered "
+            f"({engine.tally.last_error or 'too slow'}; {len(seen.steps)} steps tried)",
+            remedy="Look at the app's log, and probe a route that works.",
+        )
+    used = clocks.read(around.pids).server_s - before.server_s
     refreshed = _refreshed(server)
-    workers = refreshed.workers if refreshed else []
     boot = {} if seen.no_knee else young  # others' requests would be in it
     return measurement(
         seen,
-        url=endpoint.url,
-        through=found.through,
+        target=target(endpoint.url, found, server),
+        routes=weights,
+        errors=engine.tally.errors_by_route,
         http=answers.http,
-        workers=[w.model_copy(update={"boot_cpu_s": boot.get(w.pid)}) for w in workers],
-        cost=cost,
-        unknown=[*found.unknown, *_health(answers.health)],
+        workers=[
+            worker.model_copy(update={"boot_cpu_s": boot.get(worker.pid)})
+            for worker in (refreshed.workers if refreshed else [])
+        ],
+        holdings=memory.holdings(refreshed) if refreshed else None,
+        interface=carried.default_interface(),
+        cost=Cost(
+            requests=engine.tally.sent + answers.sent + routes.sent,
+            duration_s=round(time.perf_counter() - started, 3),
+            client_cpu_s=round(time.process_time() - own_cpu, 3),
+            server_cpu_s=round(used, 3) if server else None,
+        ),
+        unknown=[
+            *found.unknown,
+            *routes.unknown,
+            *_left_out(answers.left_out),
+            *_health(answers.health),
+            *(
+                []
+                if stack_program or not allowed.stacks
+                else [stacks.unknown(stacks.NOT_INSTALLED)]
+            ),
+        ],
+    )
+
+
+def _logged(log: AccessLog | None) -> str | None:
+    """Why the app is in use, where the proxy's log of the last ten minutes tells of others."""
+    if log is None:
+        return None
+    try:
+        entries = recent(log.path, formats.parser(log.format or None), RECENT_S)
+    except InvalidInput:  # said where the log was asked for by name
+        return None
+    others = [entry for entry in entries if entry.proxied is not False and not entry.ours]
+    if not others:
+        return None
+    return (
+        f"others use the app ({len(others)} requests in {log.path} in the last "
+        f"{RECENT_S / 60:.0f} minutes), so no knee was looked for"
     )
 
 
@@ -186,33 +192,22 @@ def _pids(server: Server) -> tuple[int, ...]:
     return tuple(dict.fromkeys([server.pid, *(worker.pid for worker in server.workers)]))
 
 
-def _surroundings(endpoint: Endpoint, server: Server | None, *, saturate: bool) -> Surroundings:
+def _surroundings(endpoint: Endpoint, server: Server | None, overhead_s: float) -> Surroundings:
     cpu, _ = limits.cpu(server.pid if server else None)
     own, _ = limits.cpu()
-    workers = [w.pid for w in server.workers] if server else []
-    quotas = [Path(limit.source).parent for limit in cpu.limits if limit.kind == "quota"]
+    workers = [worker.pid for worker in server.workers] if server else []
     return Surroundings(
         server=server,
         pids=_pids(server) if server else (),
         cores=cpu.effective,
         host_cores=cpu.logical,
         shares_limit=cpu.binding == own.binding and cpu.quota == "limited",
-        cgroups=tuple(quotas),
+        cgroups=tuple(Path(limit.source).parent for limit in cpu.limits if limit.kind == "quota"),
         count_downstream=partial(downstream.count, workers, server_port=endpoint.port)
         if workers
         else lambda: None,
-        saturate=saturate,
+        client_overhead_s=overhead_s,
     )
-
-
-def _usable(endpoint: Endpoint, engine: Engine, seen: Observation) -> None:
-    """A probe whose requests all failed has measured nothing."""
-    if not engine.tally.latencies:
-        raise TooLittleEvidence(
-            f"{endpoint.url}: no request under load was answered "
-            f"({engine.tally.last_error or 'too slow'}; {len(seen.steps)} steps tried)",
-            remedy="Look at the app's log, and probe a route that works.",
-        )
 
 
 def _refreshed(server: Server | None) -> Server | None:
@@ -223,6 +218,17 @@ def _refreshed(server: Server | None) -> Server | None:
         return servers.server_of(server.pid)
     except AdvisorError:  # it ended under way, which the verdict says
         return server
+
+
+def _no_stacks() -> list[Unknown]:
+    return [stacks.unknown(stacks.NOT_INSTALLED)]
+
+
+def _left_out(routes: Mapping[str, str]) -> list[Unknown]:
+    return [
+        Unknown(what=f"route {path}", why=why, remedy="measure a route that answers, and ends")
+        for path, why in routes.items()
+    ]
 
 
 def _health(statuses: dict[str, int]) -> list[Unknown]:

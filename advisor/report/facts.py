@@ -8,7 +8,7 @@ from advisor.quantities import count, size
 from advisor.report.layout import paragraph, row, unknowns
 
 if TYPE_CHECKING:
-    from advisor.documents import Cpu, Facts, Kernel, Limit, Memory, Server
+    from advisor.documents import Cpu, Facts, Interface, Kernel, Limit, Memory, Redis, Server
 
 NOT_KNOWN = "not known"
 
@@ -25,11 +25,13 @@ def table(facts: Facts) -> str:
             *_cpu(facts.cpu),
             *_memory(facts.memory),
             *_kernel(facts.kernel),
+            *_interfaces(facts.interfaces),
             "",
             "Components",
             *_components(facts),
             *(line for server in facts.servers for line in ("", *_server(server))),
             *([] if facts.servers else ["", "No Gunicorn or Uvicorn server found running"]),
+            *(line for store in facts.redis for line in ("", *_redis(store))),
             *unknowns(facts.unknown),
             "",
         ]
@@ -39,7 +41,8 @@ def table(facts: Facts) -> str:
 
 
 def _cpu(cpu: Cpu) -> list[str]:
-    cores = f", on {count(cpu.physical, 'core')}" if cpu.physical else ""
+    smt = {True: " with SMT", False: " without SMT", None: ""}[cpu.smt]
+    cores = f", on {count(cpu.physical, 'core')}{smt}" if cpu.physical else ""
     return [
         row("CPUs", f"{cpu.effective:g} of {cpu.logical}{cores}, by {cpu.binding}"),
         *(row("CPU quota", text) for text in _quotas(cpu)),
@@ -69,7 +72,16 @@ def _memory(memory: Memory) -> list[str]:
         ),
         *(row("", _memory_limit(limit)) for limit in set_limits),
         *([] if set_limits else [row("memory limit", "none of a cgroup")]),
+        *([] if memory.swap_total_bytes is None else [row("swap", _swap(memory))]),
     ]
+
+
+def _swap(memory: Memory) -> str:
+    """The machine's swap: a group's own limit of it may be lower."""
+    if not memory.swap_total_bytes:
+        return "none"
+    used = memory.swap_used_bytes
+    return f"{size(memory.swap_total_bytes)}{'' if used is None else f', {size(used)} of it used'}"
 
 
 def _memory_limit(limit: Limit) -> str:
@@ -86,6 +98,19 @@ def _kernel(kernel: Kernel) -> list[str]:
         row("somaxconn", _number(kernel.somaxconn)),
         row("local ports", f"{ports[0]} to {ports[1]}" if ports else NOT_KNOWN),
     ]
+
+
+def _interfaces(interfaces: list[Interface]) -> list[str]:
+    names = [f"{interface.name} ({_speed(interface)})" for interface in interfaces]
+    return [row("network", ", ".join(names))] if names else []
+
+
+def _speed(interface: Interface) -> str:
+    """In bits, as links are sold."""
+    if interface.bytes_per_s is None:
+        return "speed not known"
+    megabits = interface.bytes_per_s * 8 / 1e6
+    return f"{megabits / 1000:g} Gbit/s" if megabits >= 1000 else f"{megabits:g} Mbit/s"
 
 
 def _components(facts: Facts) -> list[str]:
@@ -125,6 +150,48 @@ def _usage(server: Server) -> str:
         if worker.pss_bytes is not None and worker.uss_bytes is not None
     ]
     return "; ".join(parts) or NOT_KNOWN
+
+
+def _redis(store: Redis) -> list[str]:
+    """One Redis: what it holds, what bounds it, and whose it is. A refusal stands below."""
+    details = {
+        "memory": _store_memory(store),
+        "keys": _keys(store),
+        "hits": _hits(store),
+        "persistence": " and ".join(store.persistence),
+        "I/O threads": None if store.io_threads is None else f"{store.io_threads}",
+        "broker of": store.broker_of,
+    }
+    version = f" {store.version}" if store.version else ""
+    return [
+        f"Redis{version}, {store.address}",
+        *(row(label, text) for label, text in details.items() if text),
+    ]
+
+
+def _store_memory(store: Redis) -> str:
+    if store.used_bytes is None:
+        return NOT_KNOWN
+    peak = "" if store.peak_bytes is None else f", {size(store.peak_bytes)} at its peak"
+    limits = {None: "maxmemory not known", 0: "no maxmemory"}
+    most = store.maxmemory_bytes
+    limit = limits.get(most) or f"maxmemory {size(most or 0)}"
+    policy = f", {store.maxmemory_policy}" if store.maxmemory_policy else ""
+    return f"{size(store.used_bytes)}{peak}; {limit}{policy}"
+
+
+def _keys(store: Redis) -> str | None:
+    if store.keys is None:
+        return None
+    bare = store.keys_without_expiry
+    return f"{store.keys:,}{'' if bare is None else f', {bare:,} of them without expiry'}"
+
+
+def _hits(store: Redis) -> str | None:
+    """The share of reads that found their key, and the keys that memory's limit drove out."""
+    hits = None if store.hit_ratio is None else f"{store.hit_ratio:.1%}".replace("%", " %")
+    evicted = None if store.evicted_keys is None else f"{count(store.evicted_keys, 'key')} evicted"
+    return ", ".join(filter(None, (hits, evicted))) or None
 
 
 def _number(value: int | None) -> str:

@@ -1,130 +1,245 @@
-"""A measurement as a table for people."""
+"""A measurement as a table for people: what limits the app, what a request costs, what next."""
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from advisor.quantities import duration, rate, size
-from advisor.report.layout import paragraph, row, spread, unknowns
+from advisor.quantities import count, duration, rate
+from advisor.report.grid import NOTHING, grid, shortened
+from advisor.report.layout import WIDTH, paragraph, row, spread, unknowns
+from advisor.report.routes import answers, routes
+from advisor.report.workers import carried, workers
 
 if TYPE_CHECKING:
-    from advisor.documents import Estimate, Measurement, Target
+    from advisor.documents import Estimate, Limiter, Measurement, Target
+    from advisor.documents.measurement import Observed, OpenLoop
+
+UNKNOWN = "unknown"
+_LATE = 0.05
+# What a verdict means for whoever has to act on it.
+MEANING = {
+    "cpu": "More cores, or less computing per request, would serve more.",
+    "event-loop-blocked": "While a worker serves one request, all its others wait. The code has to "
+    "change: an awaiting call, or a thread (a def route).",
+    "concurrency": "More slots (workers, threads, a larger pool) would serve more.",
+    "downstream": "The app waits for what it calls. More workers would not serve more.",
+    "client": "The app can serve more than this probe can send.",
+    "unknown": "",
+}
+_CANARY = {
+    "serialised": "confirmed: a second request to the same worker waited for the first",
+    "concurrent": "not confirmed: a second request to the same worker did not wait",
+}
 
 
-def table(measured: Measurement) -> str:
-    """What was measured, the limiter first; at most 80 columns."""
-    target, limiter = measured.target, measured.limiter
-    who = _who(target)
-    shape = ""
-    if target.workers is not None:
-        threads = f" x {target.threads} threads" if (target.threads or 1) > 1 else ""
-        workers = f"{target.workers} worker{'s' if target.workers != 1 else ''}"
-        shape = f", pid {target.pid}, {workers}{threads}"
-    sure = f" ({limiter.confidence:.0%} sure)" if limiter.confidence else ""
+def table(measured: Measurement, *, saved_as: str | None = None) -> str:
+    """What was measured, the limiter first, the next command last; at most 80 columns.
+
+    Only a command and the URL are never broken. `saved_as` is the file it was written to.
+    """
+    watched = measured.mode == "observe"
     lines = [
         measured.target.url,
-        paragraph(f"{who}{shape}"),
+        paragraph(_who(measured.target)),
+        *_watched(measured),
         "",
-        f"Limited by: {limiter.verdict}{sure}",
-        paragraph(limiter.why),
+        *_limiter(measured.limiter),
         "",
+        "One request",
         row("CPU per request", _quantity(measured.cpu_per_request_s)),
+        *_threads(measured),
         row("waiting per request", _quantity(measured.wait_per_request_s)),
         *_blocked(measured),
-        row("rate at the knee", _knee(measured.throughput.knee_rps)),
-        row("response p50 / p99", _latency(measured)),
-        *_workers(measured),
-        *_steps(measured),
+        *carried(measured),
         "",
-        *_http(measured),
-        row(
-            "this probe cost",
-            f"{measured.cost.requests:,} requests, {measured.cost.duration_s:.0f} s, CPU: "
-            f"{_cpu(measured.cost.server_cpu_s)} of the server, "
-            f"{measured.cost.client_cpu_s:.1f} s of its own",
-        ),
+        "Requests that came" if watched else "Under load",
+        *_arrived(measured.observed),
+        row("rate at the knee", _knee(measured)),
+        row("response p50 / p99", _latency(measured)),
+        *_open_loop(measured.throughput.open_loop),
+        *_steps(measured),
+        *routes(measured),
+        *answers(measured),
+        *workers(measured),
+        "",
+        row("cost of watching" if watched else "this probe cost", _cost(measured)),
         *unknowns(measured.unknown),
+        "",
+        "Next",
+        f"  {_next(measured, saved_as)}",
     ]
-    return "\n".join(lines) + "\n"
+    # Paths, headers and URLs are others' text, and may hold a terminal's control sequences.
+    text = "\n".join(lines)
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text) + "\n"
 
 
 def _who(target: Target) -> str:
+    through = f", through {', then '.join(target.through)}" if target.through else ""
+    upstream = f" to {target.upstream}" if target.upstream else ""
     if target.server is None:
-        return "processes not seen"
+        return f"processes not seen, so a black box: only its answers tell{through}{upstream}"
     name = "a server of unknown kind" if target.server == "unknown" else target.server
-    return f"{name} ({target.worker_class})" if target.worker_class else name
+    kind = f" ({target.worker_class})" if target.worker_class else ""
+    pid = f", pid {target.pid}" if target.pid else ""
+    shape = f", {count(target.workers, 'worker')}" if target.workers is not None else ""
+    threads = f" x {target.threads} threads" if shape and (target.threads or 1) > 1 else ""
+    return f"{name}{kind}{pid}{shape}{threads}{through}{upstream}"
+
+
+def _watched(measured: Measurement) -> list[str]:
+    if measured.mode != "observe":
+        return []
+    return [paragraph(f"Watched for {measured.cost.duration_s:.0f} s: no request was sent.")]
+
+
+def _limiter(limiter: Limiter) -> list[str]:
+    sure = f" ({limiter.confidence:.0%} sure)" if limiter.confidence else ""
+    where = limiter.evidence.get("where")
+    meaning = MEANING[limiter.verdict]
+    return [
+        f"Limited by: {limiter.verdict}{sure}",
+        paragraph(limiter.why),
+        *([paragraph(meaning)] if meaning else []),
+        *([row("in the code", shortened(str(where), WIDTH - 24))] if where else []),
+        *_canary(limiter),
+    ]
+
+
+def _canary(limiter: Limiter) -> list[str]:
+    """What became of a request that was sent beside another, to the same worker."""
+    said = []
+    if verdict := limiter.evidence.get("canary"):
+        said.append(_CANARY.get(str(verdict), str(verdict)))
+    match limiter.evidence.get("canary_beside_s"), limiter.evidence.get("canary_alone_s"):
+        case (int() | float() as beside, int() | float() as alone):
+            said.append(f"{duration(beside)} beside another request, {duration(alone)} alone")
+    return [row("canary", "; ".join(said))] if said else []
 
 
 def _quantity(estimate: Estimate | None) -> str:
-    return f"{duration(estimate.value)}{spread(estimate)}" if estimate else "unknown"
+    return f"{duration(estimate.value)}{spread(estimate)}" if estimate else UNKNOWN
+
+
+def _has_loop(measured: Measurement) -> bool:
+    """Only servers with an event loop have one to block."""
+    sought = any(gap.what == "blocked_per_request_s" for gap in measured.unknown)
+    return measured.blocked_per_request_s is not None or sought
 
 
 def _blocked(measured: Measurement) -> list[str]:
-    """Only servers with an event loop have one to block."""
-    blocked = measured.blocked_per_request_s
-    sought = blocked or any(gap.what == "blocked_per_request_s" for gap in measured.unknown)
-    return [row("loop blocked", _quantity(blocked))] if sought else []
+    if not _has_loop(measured):
+        return []
+    return [row("loop blocked", _quantity(measured.blocked_per_request_s))]
 
 
-def _knee(estimate: Estimate | None) -> str:
-    return f"{rate(estimate.value)}{spread(estimate)}" if estimate else "not found"
+def _threads(measured: Measurement) -> list[str]:
+    if measured.threads is None:
+        return []
+    main = "the event loop" if _has_loop(measured) else "the main thread"
+    used = measured.threads
+    split = (
+        f"{duration(used.main_s.value)} on {main}, {duration(used.others_s.value)} on other threads"
+    )
+    return [row("", split)]
 
 
-def _cpu(seconds: float | None) -> str:
-    return "unknown" if seconds is None else f"{seconds:.1f} s"
+def _arrived(observed: Observed | None) -> list[str]:
+    if observed is None:
+        return []
+    source = shortened(observed.source, 50)
+    where = f"stub_status at {source}" if observed.kind == "stub-status" else source
+    form = f" ({shortened(observed.format, 30)})" if observed.format else ""
+    return [
+        row(
+            "requests",
+            f"{observed.requests:,}, {rate(observed.rate_rps)}, {count(observed.errors, 'error')}",
+        ),
+        row("read from", f"{where}{form}"),
+    ]
+
+
+def _knee(measured: Measurement) -> str:
+    knee = measured.throughput.knee_rps
+    if knee is not None:
+        return f"{rate(knee.value)}{spread(knee)}"
+    return "not looked for" if measured.mode == "observe" else "not found"
 
 
 def _latency(measured: Measurement) -> str:
-    p50, p99 = measured.latency_s.get("p50"), measured.latency_s.get("p99")
-    texts = [duration(q.value) if q else "unknown" for q in (p50, p99)]
-    return f"{' / '.join(texts)}, at up to half of the knee's rate"
+    known = [measured.latency_s.get(name) for name in ("p50", "p99")]
+    times = " / ".join(duration(each.value) if each else UNKNOWN for each in known)
+    if not any(known):
+        return times
+    if measured.observed is None:
+        return f"{times}, at up to half of the knee's rate"
+    if measured.observed.upstream_time:
+        return f"{times}, as the proxy waits for the app"
+    return f"{times}, the client's network included"
 
 
-def _workers(measured: Measurement) -> list[str]:
-    if not measured.workers:
+def _open_loop(check: OpenLoop | None) -> list[str]:
+    if check is None:
         return []
-    known = [worker.pss_bytes for worker in measured.workers if worker.pss_bytes is not None]
-    memory = f"{size(sum(known) / len(known))} PSS each" if known else "memory unknown"
-    shares = [worker.share_ratio for worker in measured.workers if worker.share_ratio is not None]
-    work = ""
-    if len(shares) > 1:
-        work = f"; the busiest did {max(shares):.0%} of the work"
-    return [row("workers", f"{len(measured.workers)}, {memory}{work}")]
+    p50, p99 = (duration(each.value) if each else UNKNOWN for each in (check.p50_s, check.p99_s))
+    errors = f", {count(check.errors, 'error')}" if check.errors else ""
+    late = f"; the generator sent {check.late_ratio:.0%} late" if check.late_ratio > _LATE else ""
+    return [
+        row(
+            "open loop",
+            f"{p50} / {p99} at {rate(check.rate_rps)}, {check.utilisation_ratio:.0%} of the knee"
+            f"{errors}: visitors who do not wait for each other, from scheduled times{late}",
+        )
+    ]
 
 
 def _steps(measured: Measurement) -> list[str]:
-    if not measured.throughput.steps:
+    steps = measured.throughput.steps
+    if not steps:
         return []
-    lines = [
-        "",
-        "  connections  requests/s       p50       p99  server CPU  CPU/request",
-    ]
-    for step in measured.throughput.steps:
-        p50 = duration(step.p50_s) if step.p50_s is not None else "-"
-        p99 = duration(step.p99_s) if step.p99_s is not None else "-"
-        cores = f"{step.server_cpu_cores:.2f}" if step.server_cpu_cores is not None else "-"
-        demand = duration(step.cpu_per_request_s) if step.cpu_per_request_s is not None else "-"
-        errors = f"  {step.errors} errors" if step.errors else ""
-        lines.append(
-            f"  {step.connections:>11} {step.rps:>11,.1f} {p50:>9} {p99:>9} {cores:>11} "
-            f"{demand:>12}{errors}"
-        )
-    return lines
-
-
-def _http(measured: Measurement) -> list[str]:
-    if not measured.http:
-        return []
-    route, *health = measured.http
-    packed = "compressed" if route.compressed else "not compressed"
-    if not route.compressed and route.compressible_ratio is not None:
-        packed += f" (gzip would make it {min(1.0, route.compressible_ratio):.0%})"
-    may = "may" if route.microcache.value else "may not"
-    answer = (
-        f"{route.status} {route.content_type or 'of no type'}, {route.bytes:,} bytes, {packed}; a "
-        f"shared cache {may} hold it: {route.microcache.why}"
+    table = grid(
+        [
+            ("connections", [f"{step.connections:,}" for step in steps]),
+            ("requests/s", [f"{step.rps:,.1f}" for step in steps]),
+            ("p50", [_time(step.p50_s) for step in steps]),
+            ("p99", [_time(step.p99_s) for step in steps]),
+            ("cores", [_number(step.server_cpu_cores, ".2f") for step in steps]),
+            ("CPU/request", [_time(step.cpu_per_request_s) for step in steps]),
+            ("queue", [_number(step.queue, ".1f") for step in steps]),
+            ("errors", [f"{step.errors:,}" if step.errors else NOTHING for step in steps]),
+        ]
     )
-    return [
-        row("the answer", answer),
-        *(row("health route", f"{each.path}, {each.status}") for each in health),
-    ]
+    queued = any(step.queue is not None for step in steps)
+    note = "queue: requests that wait in the server because others are served"
+    return ["", *table, *([paragraph(note)] if queued else [])]
+
+
+def _cost(measured: Measurement) -> str:
+    cost = measured.cost
+    if measured.mode == "observe":
+        return f"no request, {cost.client_cpu_s:.1f} s of its own CPU"
+    server = UNKNOWN if cost.server_cpu_s is None else f"{cost.server_cpu_s:.1f} s"
+    return (
+        f"{cost.requests:,} requests, {cost.duration_s:.0f} s, CPU: {server} of the server, "
+        f"{cost.client_cpu_s:.1f} s of its own"
+    )
+
+
+def _next(measured: Measurement, saved_as: str | None) -> str:
+    """The command that turns this into settings."""
+    url = shlex.quote(measured.target.url)
+    if saved_as is not None:
+        return f"advisor recommend --measurement {shlex.quote(saved_as)}"
+    if measured.mode == "observe":
+        return "save it (-o seen.yml), then: advisor recommend --measurement seen.yml"
+    if measured.target.server is None:
+        return f"where its processes can be seen: advisor recommend {url}"
+    return f"advisor recommend {url}"
+
+
+def _time(seconds: float | None) -> str:
+    return NOTHING if seconds is None else duration(seconds)
+
+
+def _number(value: float | None, form: str) -> str:
+    return NOTHING if value is None else f"{value:{form}}"

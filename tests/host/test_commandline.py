@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from advisor.host import commandline, options
 PYTHON = "/srv/venv/bin/python3.11"
 GUNICORN = "/srv/venv/bin/gunicorn"
 UVICORN = "/srv/venv/bin/uvicorn"
+HYPERCORN = "/srv/venv/bin/hypercorn"
+GRANIAN = "/srv/venv/bin/granian"
 APP = "shop.main:app"
 SPAWN = "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=7, pipe_handle=9)"
 TRACKER = "from multiprocessing.resource_tracker import main;main(6)"
@@ -49,6 +52,19 @@ TRACKER = "from multiprocessing.resource_tracker import main;main(6)"
         ([PYTHON, "/srv/venv/bin/fastapi", "run", "src/shop.py", "--app", "api"], "uvicorn",
          "shop:api", {"host": "0.0.0.0"}),
         ([PYTHON, "-m", "fastapi", "dev", "-e", APP], "uvicorn", APP, {"reload": True}),
+        ([PYTHON, HYPERCORN, "-w", "2", "-b", ":80", "-k", "uvloop", "--keep-alive", "9", APP],
+         "hypercorn", APP, {"workers": 2, "bind": ":80", "worker_class": "uvloop",
+                            "keep_alive_timeout": 9}),
+        ([PYTHON, "-m", "hypercorn", "shop", "--reload"], "hypercorn", "shop:app",
+         {"use_reloader": True}),
+        ([PYTHON, HYPERCORN, "wsgi:shop:app"], "hypercorn", "shop:app", {"mode": "wsgi"}),
+        ([PYTHON, HYPERCORN, "--graceful", "5", APP], "hypercorn", APP, {"graceful_timeout": 5}),
+        ([PYTHON, GRANIAN, "--interface", "wsgi", "--workers", "2", "--blocking-threads=8", APP],
+         "granian", APP, {"interface": "wsgi", "workers": 2, "blocking_threads": 8}),
+        ([PYTHON, "-m", "granian", "--no-ws", "--factory", "shop:create", "--log"], "granian",
+         "shop:create()", {"websockets": False, "factory": True}),
+        (["granian asgi 127.0.0.1:80 shop.main:app"], "granian", APP,
+         {"interface": "asgi", "bind": "127.0.0.1:80"}),
     ],
 )  # fmt: skip
 def test_servers_are_recognised(
@@ -80,6 +96,8 @@ def test_servers_are_recognised(
         [PYTHON, UVICORN, "--version"],
         [PYTHON, "/srv/venv/bin/fastapi", "deploy"],
         [PYTHON, GUNICORN, "--workers"],
+        [PYTHON, HYPERCORN, "--help"],
+        [PYTHON, GRANIAN, "--version"],
     ],
 )
 def test_what_is_no_server_is_none(argv: list[str]) -> None:
@@ -98,18 +116,25 @@ def test_children_of_multiprocessing_are_recognised() -> None:
         ("gunicorn: master [shop.main:app]", "titled", APP),
         ("gunicorn: worker [shop.main:app]", "titled worker", APP),
         ("gunicorn: master [our shop]", "titled", None),
+        ("granian wsgi unix:/run/s shop.main:app", "titled", APP),
+        ("granian wsgi unix:/run/s shop.main:app worker-2", "titled worker", APP),
     ],
 )
 def test_titles_that_setproctitle_gives(title: str, role: str, app: str | None) -> None:
-    command = commandline.parse([title])
-    assert command is not None
-    assert (command.kind, command.role, command.app) == ("gunicorn", role, app)
+    for argv in ([title], title.split(" ")):  # as psutil splits what has no other end
+        command = commandline.parse(argv)
+        assert command is not None
+        assert (command.kind, command.role, command.app) == (
+            title.split(maxsplit=1)[0].strip(":"),
+            role,
+            app,
+        )
 
 
 @given(st.lists(st.text()))
 def test_any_words_are_read_without_a_failure(words: list[str]) -> None:
-    for argv in (words, [GUNICORN, *words], [PYTHON, *words], [UVICORN, *words]):
-        commandline.parse(argv)
+    for first in ([], [GUNICORN], [PYTHON], [UVICORN], [HYPERCORN], [GRANIAN]):
+        commandline.parse([*first, *words])
 
 
 def test_secrets_on_the_command_line_stay_there() -> None:
@@ -140,6 +165,42 @@ def test_every_option_of_the_installed_uvicorn_is_known() -> None:
             if word.startswith("--") and word != "--version":
                 found = parser._option_string_actions[word]
                 assert (found.nargs == 0) is option.is_flag, word
+
+
+def test_every_option_of_the_installed_granian_is_known() -> None:
+    cli = pytest.importorskip("granian.cli")
+    parser = options.PARSERS["granian"]
+    for option in cli.cli.params:
+        for word in (*option.opts, *option.secondary_opts):
+            if word.startswith("--") and word != "--version":
+                found = parser._option_string_actions[word]
+                assert (found.nargs == 0) is option.is_flag, word
+    names = {option.name for option in cli.cli.params}
+    assert set(options.VARIABLES["GRANIAN_"]) <= names
+    assert set(options.GRANIAN) | set(options.GRANIAN_SWITCHES) <= names
+
+
+def test_every_option_of_the_installed_hypercorn_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    main = pytest.importorskip("hypercorn.__main__")
+    seen: list[argparse.ArgumentParser] = []
+
+    def note(self: argparse.ArgumentParser, _: object) -> None:
+        seen.append(self)
+        raise SystemExit
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", note)
+    with pytest.raises(SystemExit):
+        main.main([])
+    parser = options.PARSERS["hypercorn"]
+    for action in seen[0]._actions:
+        for word in action.option_strings:
+            if word not in {"-h", "--help"}:
+                found = parser._option_string_actions[word]
+                assert (found.nargs == 0) is (action.nargs == 0), word
+    config = pytest.importorskip("hypercorn.config").Config
+    assert all(hasattr(config, name) for name in options.HYPERCORN_SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.host.families import families
+from advisor.host.families import families, upgrades
 from advisor.host.processes import Process
 
 GUNICORN = ("/srv/venv/bin/python", "/srv/venv/bin/gunicorn", "shop:app")
 UVICORN = ("/srv/venv/bin/python", "/srv/venv/bin/uvicorn", "shop:app", "--workers", "2")
 SPAWN = ("/srv/venv/bin/python", "-c", "from multiprocessing.spawn import spawn_main; spawn_main()")
+HYPERCORN = ("/srv/venv/bin/python", "/srv/venv/bin/hypercorn", "shop:app")
+GRANIAN = ("/srv/venv/bin/python", "/srv/venv/bin/granian", "shop:app")
 TRACKER = ("/srv/venv/bin/python", "-c", "from multiprocessing.resource_tracker import main")
 SHELL = ("/bin/sh", "-c", "gunicorn shop:app")
 
@@ -54,11 +56,37 @@ def test_two_servers_and_a_pool_of_somebody_else() -> None:
     assert shape(rows) == {11: [12], 13: []}
 
 
+def test_hypercorns_workers_are_what_multiprocessing_started() -> None:
+    rows = table((11, 1, HYPERCORN), (12, 11, TRACKER), (13, 11, SPAWN), (14, 13, SPAWN))
+    assert shape(rows) == {11: [13]}
+
+
+def test_granians_workers_are_forks_of_it_or_spawned() -> None:
+    assert shape(table((11, 1, GRANIAN), (12, 11, GRANIAN), (13, 12, GRANIAN))) == {11: [12]}
+    assert shape(table((11, 1, GRANIAN), (12, 11, SPAWN), (13, 11, TRACKER))) == {11: [12]}
+    titles = [
+        ("granian asgi 127.0.0.1:80 shop:app",),
+        ("granian asgi 127.0.0.1:80 shop:app worker-1",),
+    ]
+    assert shape(table((11, 1, titles[0]), (12, 11, titles[1]))) == {11: [12]}
+
+
+def test_the_new_master_of_an_upgrade_is_no_worker() -> None:
+    rows = table((11, 1, GUNICORN), (12, 11, GUNICORN), (13, 11, GUNICORN), (14, 13, GUNICORN))
+    assert upgrades(rows) == [13]
+    found = families(rows, masters={13})
+    assert {family.master.pid: [child.pid for child in family.children] for family in found} == {
+        11: [12],
+        13: [14],
+    }
+
+
 @given(
     st.dictionaries(
         st.integers(2, 40),
         st.tuples(
-            st.integers(1, 40), st.sampled_from([GUNICORN, UVICORN, SPAWN, TRACKER, SHELL, ()])
+            st.integers(1, 40),
+            st.sampled_from([GUNICORN, UVICORN, GRANIAN, HYPERCORN, SPAWN, TRACKER, ()]),
         ),
     )
 )

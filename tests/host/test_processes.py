@@ -59,7 +59,7 @@ def test_words_that_are_no_text_are_read() -> None:
         [os.fsencode(sys.executable), b"-c", code.encode(), b"caf\xe9\x1b[2J"],
         stdin=subprocess.PIPE,
     ) as process:
-        assert processes.table()[process.pid].argv[-1] == "caf\ufffd\x1b[2J"
+        assert processes.table()[process.pid].argv[-1] == "caf\ufffd\ufffd[2J"
 
 
 def test_only_two_variables_of_an_environment_are_looked_at() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+import psutil
 import pytest
 
 from advisor.demo.processes import free_port, program, running
@@ -36,3 +38,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
             return url
 
         yield start
+
+
+@pytest.fixture
+def own_address(not_run: Callable[[str], NoReturn]) -> str:
+    """An address of this machine that is not loopback."""
+    for addresses in psutil.net_if_addrs().values():
+        for each in addresses:
+            if each.family == socket.AF_INET and not each.address.startswith("127."):
+                return each.address
+    not_run("this machine has no address but loopback")
+    raise AssertionError

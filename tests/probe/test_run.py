@@ -2,49 +2,73 @@
 
 from __future__ import annotations
 
-import http.client
-import signal
 import socket
+import subprocess
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from advisor.demo.processes import free_port, program, running
 from advisor.errors import AdvisorError, GuardRefused, InvalidInput, TooLittleEvidence
 from advisor.host.servers import server_at
-from advisor.probe import probe
+from advisor.probe import Allowed, Choice, probe
 from advisor.render.stage import main_conf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
     from advisor.documents import Measurement
 
 pytestmark = pytest.mark.daemon
+APPS = Path(__file__).parent.parent / "apps"
 
 
 def measure(url: str) -> Measurement:
     return probe(url, on_progress=lambda _line: None)
 
 
+@contextmanager
+def running_at(path: Path, command: Sequence[str], log: Path) -> Iterator[None]:
+    """Run a server that listens at a unix socket, from its first accepted connection on."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            with socket.socket(socket.AF_UNIX) as client:
+                if client.connect_ex(str(path)) == 0:
+                    break
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+
+
 @pytest.mark.parametrize(
-    ("command", "route", "verdicts"),
+    ("command", "route", "verdicts", "wait_s", "blocked_s"),
     [
         # One process fills its core while the other idles, or the cores left are all used.
-        ("uvicorn asgi_app:app", "/compute", {"concurrency", "cpu"}),
-        ("uvicorn asgi_app:app --workers 2", "/blocked", {"event-loop-blocked"}),
-        ("uvicorn asgi_app:app", "/threads", {"concurrency"}),
-        ("uvicorn asgi_app:app", "/pool", {"concurrency"}),
-        ("gunicorn wsgi_app:app --workers 3", "/wait", {"concurrency"}),
-        ("gunicorn wsgi_app:app --workers 2 --threads 4", "/wait", {"concurrency"}),
+        ("uvicorn asgi_app:app", "/compute", {"concurrency", "cpu"}, 0.0, 0.0),
+        ("uvicorn asgi_app:app --workers 2", "/blocked", {"event-loop-blocked"}, 0.02, 0.02),
+        ("uvicorn asgi_app:app", "/threads", {"concurrency"}, 0.05, 0.0),
+        ("uvicorn asgi_app:app", "/pool", {"concurrency"}, 0.02, 0.0),
+        ("gunicorn wsgi_app:app --workers 3", "/wait", {"concurrency"}, 0.02, None),
+        ("gunicorn wsgi_app:app --workers 2 --threads 4", "/wait", {"concurrency"}, 0.02, None),
     ],
 )
 def test_the_limiter_of_real_apps(
-    serve: Callable[..., str], command: str, route: str, verdicts: set[str]
+    serve: Callable[..., str],
+    command: str,
+    route: str,
+    verdicts: set[str],
+    wait_s: float,
+    blocked_s: float | None,
 ) -> None:
     base = serve(*command.split(), ready=route)
     seen = measure(base + route)
@@ -54,18 +78,101 @@ def test_the_limiter_of_real_apps(
     assert seen.throughput.knee_rps is not None
     assert seen.cost.duration_s <= 30
     assert sum(worker.share_ratio or 0 for worker in seen.workers) == pytest.approx(1, abs=0.15)
+    assert seen.wait_per_request_s is not None
+    assert abs(seen.wait_per_request_s.value - wait_s) < max(0.002, 0.1 * wait_s)
+    if blocked_s is None:
+        assert seen.blocked_per_request_s is None
+    else:
+        assert seen.blocked_per_request_s is not None
+        assert abs(seen.blocked_per_request_s.value - blocked_s) < 0.004
+    assert seen.limiter.evidence.get("canary") == ("serialised" if blocked_s else None)
+    open_loop = seen.throughput.open_loop
+    assert open_loop is not None
+    assert open_loop.errors == 0
+    assert open_loop.mean_s is not None
+    assert open_loop.mean_s.value >= 0.9 * (wait_s + seen.cpu_per_request_s.low)
+    assert seen.threads is not None
+    in_pool = seen.threads.others_s.value > 0.05 * seen.threads.main_s.value
+    assert in_pool == (route == "/threads" or "--threads" in command)
+    assert seen.worker_memory is not None
+    assert seen.worker_memory.marginal_bytes is not None
+    assert seen.memory_growth_bytes_per_request is None
+    assert seen.network is not None
+    assert seen.network.bytes_per_request.value > 100
 
 
-def test_waiting_and_blocking_are_told_apart(serve: Callable[..., str]) -> None:
-    base = serve("uvicorn", "asgi_app:app")
-    blocked, waited = measure(f"{base}/blocked"), measure(f"{base}/pool")
-    assert blocked.blocked_per_request_s is not None
-    assert waited.blocked_per_request_s is not None
-    assert 0.015 < blocked.blocked_per_request_s.value < 0.025
-    assert waited.blocked_per_request_s.value < 0.002
-    for seen in (blocked, waited):
-        assert seen.wait_per_request_s is not None
-        assert 0.018 < seen.wait_per_request_s.value < 0.023
+def test_a_leak_is_told_in_bytes_a_request(serve: Callable[..., str]) -> None:
+    """The app keeps 2,000 bytes of every request."""
+    seen = measure(serve("uvicorn", "asgi_app:app") + "/leak")
+    growth = seen.memory_growth_bytes_per_request
+    assert growth is not None
+    assert growth.low <= 2100
+    assert 1700 < growth.value < 2400
+    assert not any(gap.what == "memory growth" for gap in seen.unknown)
+
+
+def test_the_line_that_blocks_is_named_where_asked(serve: Callable[..., str]) -> None:
+    url = serve("uvicorn", "asgi_app:app") + "/blocked"
+    allowed = Allowed(stacks=True)
+    seen = probe(url, allowed=allowed, on_progress=lambda _line: None)
+    source = (APPS / "asgi_app.py").read_text(encoding="utf-8").splitlines()
+    line = next(number for number, text in enumerate(source, 1) if "time.sleep(0.02)" in text)
+    assert seen.limiter.verdict == "event-loop-blocked"
+    assert f"asgi_app.py:{line} in blocked" in str(seen.limiter.evidence.get("where"))
+    assert seen.cost.duration_s <= 30
+
+
+def test_routes_of_a_mix_have_results_of_their_own(serve: Callable[..., str]) -> None:
+    url = serve("uvicorn", "asgi_app:app")
+    choice = Choice(endpoints=("/compute=3", "/wait=1"))
+    seen = probe(url, choice=choice, on_progress=lambda _line: None)
+    compute, wait = seen.routes
+    assert (compute.path, wait.path) == ("/compute", "/wait")
+    assert (compute.weight, wait.weight) == (0.75, 0.25)
+    assert compute.requests + wait.requests > 100
+    assert compute.requests > 2 * wait.requests
+    assert compute.p50_s is not None
+    assert wait.p50_s is not None
+    assert wait.p50_s > 2 * compute.p50_s
+    assert wait.wait_per_request_s is not None
+    assert abs(wait.wait_per_request_s.value - 0.02) < 0.002
+    assert {facts.path for facts in seen.http} >= {"/compute", "/wait"}
+    assert seen.cost.duration_s <= 30
+
+
+def test_a_unix_socket_is_measured_in_bursts_or_in_full_where_allowed(
+    tmp_path: Path, serve: Callable[..., str]
+) -> None:
+    socket_path = tmp_path / "app.sock"
+    serve("uvicorn", "asgi_app:app")  # makes sure that uvicorn is there at all
+    command = [program("uvicorn"), "asgi_app:app", "--app-dir", str(APPS), "--uds"]
+    with running_at(socket_path, [*command, str(socket_path)], tmp_path / "uds.log"):
+        how = {"unix_socket": socket_path, "on_progress": lambda _line: None}
+        modest = probe("http://shop.example/compute", **how)
+        full = probe("http://shop.example/compute", allowed=Allowed(saturate=True), **how)
+    assert modest.throughput.knee_rps is None
+    assert [step.connections for step in modest.throughput.steps] == [1]
+    assert modest.cpu_per_request_s is not None
+    assert full.throughput.knee_rps is not None
+    assert full.target.server == "uvicorn"
+    assert full.target.workers == 1
+
+
+def test_another_host_is_a_black_box_that_says_so(
+    own_address: str, serve: Callable[..., str]
+) -> None:
+    base = serve("uvicorn", "asgi_app:app", "--host", "0.0.0.0")
+    url = f"http://{own_address}:{base.rpartition(':')[2]}/compute"
+    with pytest.raises(GuardRefused):
+        measure(url)
+    allowed = Allowed(remote=True, public=True, saturate=True)
+    seen = probe(url, allowed=allowed, on_progress=lambda _line: None)
+    assert seen.target.pid is None
+    assert seen.cpu_per_request_s is None
+    assert seen.limiter.verdict in {"unknown", "client"}
+    assert seen.throughput.knee_rps is not None
+    assert any("another host" in gap.why for gap in seen.unknown)
+    assert any("the limiter" in gap.what for gap in seen.unknown)
 
 
 def test_what_booting_cost_is_only_said_of_workers_that_have_served_nothing(
@@ -78,31 +185,6 @@ def test_what_booting_cost_is_only_said_of_workers_that_have_served_nothing(
     assert first.cost.server_cpu_s is not None
     assert 0.05 < fresh.boot_cpu_s < first.cost.server_cpu_s
     assert used.boot_cpu_s is None
-
-
-def test_the_processes_are_left_as_they_were(serve: Callable[..., str]) -> None:
-    base = serve("gunicorn", "wsgi_app:app", "--workers", "2", ready="/compute")
-    port = int(base.rpartition(":")[2])
-    before = booted(3)
-    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)]
-    seen = measure(f"{base}/compute")
-    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert {p.pid for p in psutil.Process().children(recursive=True)} == before
-    ours = [c for c in psutil.Process().net_connections() if c.raddr and c.raddr.port == port]
-    assert ours == []
-    assert seen.target.workers == 2
-    assert seen.target.pid in before
-
-
-def booted(count: int) -> set[int]:
-    """The PIDs below this process, once they are so many."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        pids = {process.pid for process in psutil.Process().children(recursive=True)}
-        if len(pids) == count:
-            return pids
-        time.sleep(0.05)
-    raise AssertionError(f"not {count} processes within 30 s")
 
 
 def test_http_facts(serve: Callable[..., str]) -> None:
@@ -119,52 +201,6 @@ def test_http_facts(serve: Callable[..., str]) -> None:
     assert not large.compressed
     assert large.compressible_ratio is not None
     assert large.compressible_ratio < 0.1
-
-
-class Visitor(threading.Thread):
-    """Somebody else who uses the app, until told to stop."""
-
-    def __init__(self, port: int, *, keep: bool) -> None:
-        super().__init__(daemon=True)
-        self.port, self.keep = port, keep
-        self.stop = threading.Event()
-
-    def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        while not self.stop.wait(0.2):
-            if not self.keep:
-                connection.close()
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-        connection.close()
-
-
-@pytest.mark.parametrize("keep", [True, False], ids=["kept alive", "new connections"])
-def test_beside_others_there_is_no_knee(serve: Callable[..., str], keep: bool) -> None:
-    base = serve("uvicorn", "asgi_app:app")
-    visitor = Visitor(int(base.rpartition(":")[2]), keep=keep)
-    visitor.start()
-    try:
-        seen = measure(f"{base}/compute")
-    finally:
-        visitor.stop.set()
-        visitor.join()
-    assert seen.limiter.verdict == "unknown"
-    assert "others use the app" in seen.limiter.why
-    assert seen.throughput.knee_rps is None
-    assert [step.connections for step in seen.throughput.steps] == [1]
-    assert seen.cpu_per_request_s is not None
-
-
-def test_an_idle_pooled_connection_is_nobody(serve: Callable[..., str]) -> None:
-    base = serve("uvicorn", "asgi_app:app", "--timeout-keep-alive", "60")
-    host, _, port = base.removeprefix("http://").rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port))
-    connection.request("GET", "/healthz")
-    connection.getresponse().read()
-    seen = measure(f"{base}/compute")
-    connection.close()
-    assert seen.throughput.knee_rps is not None
 
 
 @pytest.fixture
@@ -190,17 +226,14 @@ def proxied(serve: Callable[..., str], tmp_path: Path) -> Iterator[tuple[str, in
         yield url, server.pid
 
 
-def test_a_proxys_processes_are_not_the_apps(proxied: tuple[str, int]) -> None:
+def test_the_app_behind_a_proxy_is_the_one_that_is_measured(proxied: tuple[str, int]) -> None:
     url, pid = proxied
-    through = measure(f"{url}/compute")
-    assert through.target.through == ["nginx"]
-    assert through.target.pid is None
-    assert through.cpu_per_request_s is None
-    assert any("--pid" in gap.remedy for gap in through.unknown)
-    told = probe(f"{url}/compute", pid=pid, on_progress=lambda _line: None)
-    assert told.target.through == ["nginx"]
-    assert told.target.pid == pid
-    assert told.cpu_per_request_s is not None
+    seen = measure(f"{url}/compute")
+    assert seen.target.through == ["nginx"]
+    assert seen.target.pid == pid
+    assert str(seen.target.upstream).startswith("127.0.0.1:")
+    assert seen.cpu_per_request_s is not None
+    assert seen.throughput.knee_rps is not None
 
 
 @pytest.mark.parametrize(
@@ -222,13 +255,15 @@ def test_answers_that_cannot_be_measured(
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("route", ["/never", "/endless"])
+@pytest.mark.parametrize(
+    ("route", "says"), [("/never", "no answer within 1 s"), ("/endless", "a stream")]
+)
 def test_an_answer_that_does_not_end(
-    serve: Callable[..., str], route: str, monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., str], route: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("advisor.probe.questions.ask.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("advisor.probe.questions.fetch.TIMEOUT_S", 1.0)
     base = serve("uvicorn", "asgi_app:app")
-    with pytest.raises(TooLittleEvidence, match="no answer within 1 s"):
+    with pytest.raises(TooLittleEvidence, match=says):
         measure(base + route)
 
 
@@ -254,7 +289,7 @@ def banner() -> Iterator[str]:
 
 
 def test_no_http(banner: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.probe.questions.ask.TIMEOUT_S", 1.0)
+    monkeypatch.setattr("advisor.probe.questions.fetch.TIMEOUT_S", 1.0)
     with pytest.raises(InvalidInput, match="does not speak HTTP") as caught:
         measure(banner)
     assert caught.value.exit_code == 2

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from advisor.documents import Server
+    from advisor.probe.sample.canary import Canary
+    from advisor.probe.sample.carried import DiskSample
     from advisor.probe.sample.clocks import Reading
+    from advisor.probe.sample.memory import MemorySample
+    from advisor.probe.sample.stacks import Stacks
     from advisor.probe.sample.waits import Waits
 
 
@@ -34,6 +38,9 @@ class Window:
     others_cpu: float
     steal: float
     run_queue_wait: float
+    main_cpu: float | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
 
     @property
     def server_cpu_s(self) -> float:
@@ -41,8 +48,15 @@ class Window:
         return sum(self.server_cpu.values())
 
 
-def window(before: Reading, after: Reading, latencies: Sequence[float], errors: int) -> Window:
-    """What happened between two readings of the clocks."""
+def window(
+    before: Reading,
+    after: Reading,
+    latencies: Sequence[float],
+    errors: int,
+    *,
+    moved: tuple[int, int] = (0, 0),
+) -> Window:
+    """What happened between two readings of the clocks; `moved` is bytes in and out."""
     server = {pid: used - before.server.get(pid, used) for pid, used in after.server.items()}
     client = after.client - before.client
     return Window(
@@ -55,16 +69,27 @@ def window(before: Reading, after: Reading, latencies: Sequence[float], errors: 
         others_cpu=max(0.0, after.busy - before.busy - sum(server.values()) - client),
         steal=after.steal - before.steal,
         run_queue_wait=max(0.0, after.waiting - before.waiting),
+        main_cpu=_grown(before.main, after.main) if len(after.main) == len(after.server) else None,
+        bytes_in=moved[0],
+        bytes_out=moved[1],
     )
+
+
+def _grown(before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    return sum(used - before.get(pid, used) for pid, used in after.items())
 
 
 @dataclass(frozen=True)
 class Load:
-    """One step: windows at a fixed number of connections, and every latency in seconds."""
+    """One step: windows at a fixed number of connections, and every latency in seconds.
+
+    `routes` holds the index of the route of each latency.
+    """
 
     connections: int
     windows: tuple[Window, ...]
     latencies: tuple[float, ...]
+    routes: tuple[int, ...] = ()
     waits: Waits | None = None
     downstream: int | None = None
     throttled_s: float = 0.0
@@ -120,14 +145,26 @@ class Load:
         """CPU seconds a second that the hypervisor gave to other guests."""
         return sum(w.steal for w in self.windows) / self.seconds if self.seconds else 0.0
 
-    def joined_to(self, before: Load) -> Load:
-        """This step and an earlier one at the same connections, as one."""
+    def joined_by(self, later: Sequence[Load]) -> Load:
+        """This step and later ones at the same connections, as one."""
+        loads = (self, *later)
+        held = [load.downstream for load in loads]
         return replace(
             self,
-            windows=before.windows + self.windows,
-            latencies=before.latencies + self.latencies,
-            throttled_s=before.throttled_s + self.throttled_s,
+            windows=tuple(w for load in loads for w in load.windows),
+            latencies=tuple(t for load in loads for t in load.latencies),
+            routes=tuple(r for load in loads for r in load.routes),
+            waits=next((load.waits for load in loads if load.waits), None),
+            downstream=max((n for n in held if n is not None), default=None),
+            throttled_s=sum(load.throttled_s for load in loads),
         )
+
+    def queue(self, alone_s: float) -> float:
+        """Requests that wait inside the server: those in flight less those in service.
+
+        Little's law: X requests a second that each take `alone_s` are X * alone_s in service.
+        """
+        return max(0.0, self.connections - self.rps * alone_s)
 
     def cores_of(self, pid: int) -> float:
         """CPU seconds a second of one process."""
@@ -136,8 +173,25 @@ class Load:
 
 
 @dataclass(frozen=True)
+class OpenLoad:
+    """Poisson arrivals: the rate, its share of the knee's, and how well the generator kept time.
+
+    `offered` requests fell due, `late` of them were sent more than 1 ms after.
+    """
+
+    rate_rps: float
+    utilisation: float
+    load: Load
+    offered: int
+    late: int
+
+
+@dataclass(frozen=True)
 class Observation:
     """Everything a probe saw. `steps` are in the order of their connections, 1 and 2 first.
+
+    `visits` are the loads at the knee's connections, each after a pause; `routes` every route
+    of a mix alone on two connections.
 
     `knee_sought` is why no knee was looked for, where it was not. `cores` is what the server
     may use, `host_cores` what the machine has; `shares_limit` says that the generator lives
@@ -156,6 +210,13 @@ class Observation:
     changed: str | None = None
     knee: Load | None = None
     client_overhead_s: float = 0.0
+    visits: tuple[Load, ...] = ()
+    open_load: OpenLoad | None = None
+    routes: Mapping[str, Load] = field(default_factory=dict)
+    canary: Canary | None = None
+    stacks: Stacks | None = None
+    held: tuple[MemorySample, ...] = ()
+    stored: tuple[DiskSample, ...] = ()
 
     @property
     def event_loops(self) -> Server | None:

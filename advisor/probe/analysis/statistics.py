@@ -46,24 +46,42 @@ def ratio(
         if below > 0:
             draws.append(sum(numerators[i] for i in chosen) / below)
     draws.sort()
-    widen = _T95[min(count - 2, len(_T95) - 1)] / 1.96
+    widen = _t95(count - 1) / 1.96
     low = value - (value - draws[int(0.025 * len(draws))]) * widen
     high = value + (draws[min(len(draws) - 1, int(0.975 * len(draws)))] - value) * widen
     return Estimate(value=value, low=max(floor, min(low, value)), high=max(high, value), n=n)
 
 
-def widen(estimate: Estimate, relative: float) -> Estimate:
-    """The same value with an uncertainty of `relative` (95 %) added that windows do not show.
+# What one load's CPU per request differs from the next one's, relative, one standard deviation:
+# over the apps of benchmarks/measurement.py. Counts as so many visits' worth of evidence.
+BETWEEN_LOADS = 0.04
+BETWEEN_LOADS_WEIGHT = 4
 
-    Independent parts add in squares (GUM, JCGM 100:2008, 5.1.2).
 
-    >>> widen(Estimate(value=1.0, low=0.97, high=1.03, n=9), 0.04)
-    Estimate(value=1.0, low=0.95, high=1.05, n=9)
+def another(estimate: Estimate, visits: Sequence[float]) -> Estimate:
+    """The same value with the interval of what *another* load would give.
+
+    The spread between visits is a mean of theirs and of the prior, weighted by degrees of
+    freedom (a scaled inverse chi-squared prior; Gelman et al. 2013, 2.6); both a new load and the
+    mean of the visits vary by it. Independent parts add in squares (GUM, JCGM 100:2008, 5.1.2).
+
+    >>> another(Estimate(value=1.0, low=1.0, high=1.0, n=9), [1.0]).high.__round__(2)
+    1.14
     """
-    value, systematic = estimate.value, relative * estimate.value
-    low = value - math.hypot(value - estimate.low, systematic)
-    high = value + math.hypot(estimate.high - value, systematic)
-    return Estimate(value=value, low=max(0.0, low), high=high, n=estimate.n)
+    count = max(1, len(visits))
+    mean = sum(visits) / count if visits else estimate.value
+    seen = sum((visit / mean - 1) ** 2 for visit in visits) if mean > 0 else 0.0
+    freedom = BETWEEN_LOADS_WEIGHT + count - 1
+    variance = (BETWEEN_LOADS_WEIGHT * BETWEEN_LOADS**2 + seen) / freedom
+    half = _t95(freedom) * math.sqrt(variance * (1 + 1 / count)) * estimate.value
+    low = estimate.value - math.hypot(estimate.value - estimate.low, half)
+    high = estimate.value + math.hypot(estimate.high - estimate.value, half)
+    return Estimate(value=estimate.value, low=max(0.0, low), high=high, n=estimate.n)
+
+
+def _t95(freedom: int) -> float:
+    """Student's t at 95 %, two-sided."""
+    return _T95[min(freedom, len(_T95)) - 1]
 
 
 def percentile(latencies: Sequence[float], p: float) -> Estimate | None:
@@ -82,6 +100,12 @@ def percentile(latencies: Sequence[float], p: float) -> Estimate | None:
     return Estimate(
         value=ordered[min(n - 1, math.ceil(n * p) - 1)], low=ordered[low], high=ordered[high], n=n
     )
+
+
+def quantile(samples: Sequence[float], p: float) -> float | None:
+    """The p-quantile without an interval, where `percentile` would print it; else None."""
+    estimate = percentile(samples, p)
+    return estimate.value if estimate else None
 
 
 def proportion(hits: int, n: int) -> tuple[float, float]:

@@ -1,40 +1,34 @@
 """The limiter: what would have to change for the app to serve more. Pure.
 
-Each test below looks at the highest step and names one limiter, in the order in which they
-exclude each other; what nothing fits is unknown, with the reason.
+The tests of `limiters` name one in turn; what nothing fits is unknown, with the reason.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.documents import Limiter, Scalar, Verdict
-from advisor.probe.analysis import statistics
+from advisor.probe.analysis.limiters import TESTS, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from advisor.documents import Limiter, Scalar
     from advisor.probe.analysis.observation import Load, Observation
 
-SATURATED = 0.9
-CLIENT_CORE = 0.7
 MAX_ERRORS = 0.01
 MAX_STEAL = 0.02
-THREAD_TOKENS = 40  # AnyIO's default limiter, per worker
 
 
 def judge(seen: Observation) -> Limiter:
     """The verdict on what a probe saw."""
     top = seen.knee or (seen.steps[-1] if seen.steps else None)
     if top is None:
-        return _unknown("there was no time for a single step of load", {})
+        return unknown("there was no time for a single step of load", {})
     evidence = _evidence(seen, top)
     if (why := _disturbed(seen, top)) is not None:
-        return _unknown(why, evidence)
-    for test in _TESTS:
+        return unknown(why, evidence)
+    for test in TESTS:
         if (limiter := test(seen, top, evidence)) is not None:
             return limiter
-    return _unknown(
+    return unknown(
         f"the rate stopped growing at {top.connections} connections with CPU left, and nothing "
         "that was seen explains it",
         evidence,
@@ -49,19 +43,6 @@ def _evidence(seen: Observation, top: Load) -> dict[str, Scalar]:
     }
 
 
-def _unknown(why: str, evidence: dict[str, Scalar]) -> Limiter:
-    return Limiter(verdict="unknown", confidence=0.0, why=why, evidence=evidence)
-
-
-def _limiter(verdict: Verdict, confidence: float, why: str, evidence: dict[str, Scalar]) -> Limiter:
-    return Limiter(
-        verdict=verdict,
-        confidence=round(min(0.99, max(0.0, confidence)), 2),
-        why=why,
-        evidence=evidence,
-    )
-
-
 def _disturbed(seen: Observation, top: Load) -> str | None:
     """Why no conclusion can be drawn at all."""
     if seen.changed:
@@ -73,200 +54,3 @@ def _disturbed(seen: Observation, top: Load) -> str | None:
     if top.error_ratio > MAX_ERRORS:
         return f"{top.error_ratio:.0%} of the requests at {top.connections} connections failed"
     return None
-
-
-def _client(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    evidence["client_cpu_cores"] = round(top.client_cores, 3)
-    if top.client_cores < CLIENT_CORE or top.server_cores >= SATURATED * seen.cpu_left(top):
-        return None
-    why = f"the load generator itself used {top.client_cores:.2f} of its one core"
-    return _limiter("client", top.client_cores, why, evidence)
-
-
-def _cpu(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    left = seen.cpu_left(top)
-    if top.throttled_s:
-        evidence["throttled_s"] = round(top.throttled_s, 3)
-    if not left or top.server_cores < SATURATED * left:
-        return None
-    why = (
-        f"the workers used {top.server_cores:.2f} of the {left:.2f} cores left to them at "
-        f"{top.connections} connections"
-    )
-    # Certain when all that was left is used, and the rate had stopped growing.
-    return _limiter(
-        "cpu", min(1.0, top.server_cores / left) * (0.95 if seen.plateau else 0.75), why, evidence
-    )
-
-
-def _throttled(_seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    share = top.throttled_s / max(top.seconds, 1e-9)
-    if share < 0.05:
-        return None
-    return _unknown(
-        f"a CPU quota held the server back for {top.throttled_s:.1f} s, though it used less "
-        "than the quota on average",
-        evidence,
-    )
-
-
-def _blocked(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """An event loop whose thread waits outside its selector most of the time it could work."""
-    server = seen.event_loops
-    if server is None or top.waits is None or not top.waits.readable:
-        return None
-    worst = max(
-        (w.pid for w in server.workers), key=lambda pid: _blocked_share(top, pid), default=0
-    )
-    blocked, samples = top.waits.blocked(worst)
-    low, _ = statistics.proportion(blocked, samples)
-    busy = top.cores_of(worst)
-    if low < 0.2 or low + busy < 0.7:
-        return None
-    where = top.waits.where(worst)
-    evidence |= {"blocked_ratio": round(blocked / samples, 3), "wait_channel": where}
-    why = (
-        f"the event loop's thread spent {blocked / samples:.0%} of the time waiting in {where}, "
-        "outside its selector: meanwhile its worker serves nobody else"
-    )
-    return _limiter("event-loop-blocked", 0.5 + low / 2, why, evidence)
-
-
-def _blocked_share(top: Load, pid: int) -> float:
-    if top.waits is None:
-        return 0.0
-    blocked, samples = top.waits.blocked(pid)
-    return blocked / samples if samples else 0.0
-
-
-def _growing(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    if seen.plateau:
-        return None
-    return _unknown(
-        f"the rate was still growing at {top.connections} connections ({seen.stopped})", evidence
-    )
-
-
-def _one_core_each(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """A Python process computes on one core at a time: its interpreter lock is a slot."""
-    if seen.server is None or not seen.server.workers:
-        return None
-    used = {worker.pid: top.cores_of(worker.pid) for worker in seen.server.workers}
-    full = [pid for pid, cores in used.items() if cores >= 0.85]
-    if not full:
-        return None
-    count = len(used)
-    evidence |= {"busy_workers": len(full), "workers": count}
-    if len(full) == count:
-        many = "its one worker" if count == 1 else f"each of the {count} workers"
-        why = (
-            f"{many} fills one core and {seen.cpu_left(top) - top.server_cores:.1f} more are "
-            "left: more workers would use them"
-        )
-        return _limiter("concurrency", 0.9, why, evidence)
-    why = (
-        f"{len(full)} of {count} workers are busy all the time while others idle: kept-alive "
-        "connections pin the work to them"
-    )
-    return _limiter("concurrency", 0.7, why, evidence)
-
-
-def _slots(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """All workers x threads were busy, each for about a lone request's time (Little's law)."""
-    server = seen.server
-    if server is None or seen.event_loops or not server.workers or not server.threads:
-        return None
-    slots = len(server.workers) * server.threads
-    alone = seen.steps[0].response_s
-    in_service = top.rps * alone
-    evidence |= {"slots": slots, "in_service": round(in_service, 1)}
-    if in_service >= 0.75 * slots:
-        why = (
-            f"all {slots} slots ({len(server.workers)} workers x {server.threads} threads) were "
-            f"busy, each for about the {alone * 1e3:.0f} ms that a lone request takes"
-        )
-        return _limiter("concurrency", min(0.95, in_service / slots), why, evidence)
-    if top.connections >= 2 * slots:
-        # Either the slots were unevenly filled, or each request took longer than alone.
-        return _waiting_downstream(seen, top, evidence)
-    return None
-
-
-def _tokens(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """AnyIO runs `def` routes on 40 threads a worker unless the app says otherwise."""
-    server = seen.event_loops
-    if server is None or not server.workers:
-        return None
-    in_service = top.rps * seen.steps[0].response_s / len(server.workers)
-    if not 0.8 * THREAD_TOKENS <= in_service <= 1.1 * THREAD_TOKENS:
-        return None
-    evidence |= {"in_service_per_worker": round(in_service, 1), "tokens": THREAD_TOKENS}
-    why = (
-        f"about {THREAD_TOKENS} requests a worker are in service at once, AnyIO's default number "
-        "of threads for def routes"
-    )
-    return _limiter("concurrency", 0.8, why, evidence)
-
-
-def _hidden(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """A blocked loop and a full pool look the same from the client's side."""
-    if seen.event_loops is None or (top.waits is not None and top.waits.readable):
-        return None
-    return _unknown(
-        f"the rate stopped growing at {top.connections} connections with CPU left, and what the "
-        "event loop waits for is hidden from this user",
-        evidence,
-    )
-
-
-def _pool(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """A constant number in service, below the connections: a pool here, or a queue elsewhere.
-
-    The workers' own connections to others tell: a pool keeps them at its size, a slow
-    downstream is given as many as there are requests.
-    """
-    server = seen.event_loops
-    if server is None or top.downstream is None:
-        return None
-    in_service = top.rps * seen.steps[0].response_s
-    if in_service > 0.6 * top.connections:
-        return None
-    if top.downstream >= 0.8 * top.connections:
-        return _waiting_downstream(seen, top, evidence)
-    evidence |= {
-        "downstream_connections": top.downstream,
-        "in_service_per_worker": round(in_service / max(1, len(server.workers)), 1),
-    }
-    why = (
-        f"{in_service:.0f} requests are in service at once, whatever the load, over "
-        f"{top.downstream} connections to others: a pool or limit inside the app is full"
-    )
-    return _limiter("concurrency", 0.7, why, evidence)
-
-
-def _waiting_downstream(
-    seen: Observation, top: Load, evidence: dict[str, Scalar]
-) -> Limiter | None:
-    alone = seen.steps[0].response_s
-    if not top.downstream or top.response_s < 1.3 * alone:
-        return None
-    evidence |= {"downstream_connections": top.downstream}
-    why = (
-        f"{top.downstream} connections to others are open, CPU is left, and requests take "
-        f"{top.response_s / alone:.1f} times as long as alone: what they call is the limit"
-    )
-    return _limiter("downstream", 0.7, why, evidence)
-
-
-_TESTS: tuple[Callable[[Observation, Load, dict[str, Scalar]], Limiter | None], ...] = (
-    _client,
-    _cpu,
-    _throttled,
-    _blocked,
-    _growing,
-    _one_core_each,
-    _slots,
-    _tokens,
-    _hidden,
-    _pool,
-)

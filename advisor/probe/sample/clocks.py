@@ -36,6 +36,18 @@ def age_s(pid: int) -> float:
         return float("inf")
 
 
+def main_thread_cpu_s(pid: int) -> float | None:
+    """CPU seconds of a process's main thread, which is an event loop's; None if not told.
+
+    schedstat, first field: the only clock of another process's thread. A main thread does not
+    end before its process, so nothing is lost.
+    """
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def run_queue_wait_s(pid: int) -> float:
     """Seconds the live threads of a process have waited for a CPU (schedstat, second field)."""
     total = 0
@@ -49,10 +61,14 @@ def run_queue_wait_s(pid: int) -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """All clocks at one moment, in seconds. `server` has one entry a process that still lives."""
+    """All clocks at one moment, in seconds. `server` has one entry a process that still lives.
+
+    `main` is the part of each process's main thread.
+    """
 
     at: float
     server: dict[int, float]
+    main: dict[int, float]
     client: float
     busy: float
     steal: float
@@ -71,6 +87,7 @@ def read(pids: Iterable[int]) -> Reading:
     return Reading(
         at=time.perf_counter(),
         server=server,
+        main={pid: used for pid in server if (used := main_thread_cpu_s(pid)) is not None},
         client=time.process_time(),
         busy=busy,
         steal=steal,

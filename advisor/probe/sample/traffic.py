@@ -47,17 +47,17 @@ def connections(port: int, *, ended: bool = True) -> list[Connection]:
     """
     states = _ALL_STATES if ended else _ALL_STATES & ~(1 << _TIME_WAIT)
     found = {
-        _end(payload, remote=True): _bytes_moved(payload[_MESSAGE_SIZE:])
-        for payload in _dump(states, source_port=port)
+        end(payload, remote=True): _bytes_moved(payload[_MESSAGE_SIZE:])
+        for payload in dump(states, source_port=port)
     }
-    for payload in _dump(1 << _TIME_WAIT, target_port=port) if ended else ():
-        server, client = _end(payload, remote=True), _end(payload, remote=False)
+    for payload in dump(1 << _TIME_WAIT, target_port=port) if ended else ():
+        server, client = end(payload, remote=True), end(payload, remote=False)
         if server[0] == client[0] or ipaddress.ip_address(server[0]).is_loopback:
             found.setdefault(client, 0)
     return [Connection(peer, moved) for peer, moved in found.items()]
 
 
-def _end(payload: bytes, *, remote: bool) -> Peer:
+def end(payload: bytes, *, remote: bool) -> Peer:
     """One end of a connection of an inet_diag_msg."""
     family, *_, source_port, target_port, source, target = _MESSAGE.unpack_from(payload)
     port, raw = (target_port, target) if remote else (source_port, source)
@@ -70,7 +70,8 @@ def _plain(raw: bytes) -> str:
     return str(mapped or address)
 
 
-def _dump(states: int, *, source_port: int = 0, target_port: int = 0) -> Iterator[bytes]:
+def dump(states: int, *, source_port: int = 0, target_port: int = 0) -> Iterator[bytes]:
+    """The inet_diag_msg, and what follows it, of every TCP socket in these states; `OSError`."""
     for family in (socket.AF_INET, socket.AF_INET6):
         ports = source_port.to_bytes(2, "big") + target_port.to_bytes(2, "big")
         info = 1 << (_INET_DIAG_INFO - 1)

@@ -35,6 +35,12 @@ class Waits:
         """Whether the kernel told us; it does not tell other users' processes."""
         return self.total.total() > 0
 
+    @property
+    def blocked_ratio(self) -> float:
+        """The largest share of its samples that a process waited outside its selector."""
+        counts = [self.blocked(pid) for pid in self.by_pid]
+        return max((waited / seen for waited, seen in counts if seen), default=0.0)
+
     def blocked(self, pid: int) -> tuple[int, int]:
         """(samples in which the thread waited outside its selector, all samples) of a process."""
         seen = self.by_pid.get(pid, Counter())

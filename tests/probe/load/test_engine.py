@@ -6,17 +6,21 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from advisor.probe.address import Endpoint
+from advisor.probe.load.arrivals import Arrivals
 from advisor.probe.load.engine import Engine
+from advisor.probe.load.tally import Caps
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-async def serve(handle: Handler, work: Callable[[Engine], Awaitable[None]]) -> Engine:
+async def serve(
+    handle: Handler, work: Callable[[Engine], Awaitable[None]], **made: object
+) -> Engine:
     """Run `work` on an engine whose server answers by `handle`."""
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    engine = Engine(Endpoint("http", "127.0.0.1", "127.0.0.1", port, "/a?b=1"))
+    engine = Engine(Endpoint("http", "127.0.0.1", "127.0.0.1", port, "/a?b=1"), **made)
     try:
         await work(engine)
     finally:
@@ -109,9 +113,7 @@ def test_bad_answers_are_errors(answer: bytes, says: str) -> None:
     assert says in str(engine.tally.last_error)
 
 
-def test_a_body_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.probe.load.engine.MAX_ANSWER_BYTES", 100_000)
-
+def test_a_body_that_never_ends_is_cut_off() -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
@@ -126,15 +128,30 @@ def test_a_body_that_never_ends_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> N
         engine.run_at(1)
         await until(lambda: engine.tally.errors > 0)
 
-    assert "an answer longer than" in str(asyncio.run(serve(handle, work)).tally.last_error)
+    engine = asyncio.run(serve(handle, work, caps=Caps(answer_bytes=100_000)))
+    assert "an answer longer than" in str(engine.tally.last_error)
 
 
-def test_a_request_without_an_answer_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("advisor.probe.load.engine.REQUEST_TIMEOUT_S", 0.05)
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A byte of the headers now and then, for ever."""
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while True:
+            writer.write(b"a")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+    except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("handle", [silent, trickle], ids=["silent", "trickling"])
+def test_a_request_without_a_whole_answer_expires(handle: Handler) -> None:
 
     async def work(engine: Engine) -> None:
         engine.run_at(1)
@@ -145,7 +162,8 @@ def test_a_request_without_an_answer_expires(monkeypatch: pytest.MonkeyPatch) ->
 
         await until(expired)
 
-    assert "no answer within" in str(asyncio.run(serve(handle, work)).tally.last_error)
+    engine = asyncio.run(serve(handle, work, caps=Caps(request_s=0.05)))
+    assert "no answer within" in str(engine.tally.last_error)
 
 
 def test_fewer_connections_after_a_drain() -> None:
@@ -159,3 +177,110 @@ def test_fewer_connections_after_a_drain() -> None:
         await until(lambda: len(engine.open) == 2)
 
     assert asyncio.run(serve(handle, work)).tally.errors == 0
+
+
+def test_no_more_connections_than_the_cap_whatever_it_is_told() -> None:
+    handle, _ = answering(OK)
+
+    async def work(engine: Engine) -> None:
+        engine.run_at(50)
+        await until(lambda: len(engine.tally.latencies) > 200)
+        assert len(engine.open) == 3
+        await engine.drain()
+
+    assert len(asyncio.run(serve(handle, work, caps=Caps(connections=3))).peers) == 3
+
+
+def test_the_byte_cap_ends_the_load() -> None:
+    handle, requests = answering(OK)
+
+    async def work(engine: Engine) -> None:
+        engine.run_at(2)
+        await until(lambda: engine.spent)
+        await engine.drain()
+        sent = engine.tally.sent
+        engine.run_at(2)
+        await asyncio.sleep(0.05)
+        assert engine.tally.sent == sent
+
+    engine = asyncio.run(serve(handle, work, caps=Caps(total_bytes=20_000)))
+    assert engine.tally.bytes_in + engine.tally.bytes_out < 21_000
+    assert engine.tally.bytes_out == sum(map(len, requests))
+
+
+def test_the_rate_cap_holds_a_fast_server_back() -> None:
+    handle, _ = answering(OK)
+
+    async def work(engine: Engine) -> None:
+        engine.run_at(8)
+        await asyncio.sleep(0.5)
+        await engine.drain()
+
+    # What it may send at once, and what the rate allows over half a second and some more.
+    engine = asyncio.run(serve(handle, work, caps=Caps(requests_per_s=200)))
+    assert 900 < engine.tally.sent <= 1000 + 200 * 2
+
+
+def test_the_routes_of_a_mix_are_sent_by_their_weights() -> None:
+    handle, requests = answering(OK)
+
+    async def work(engine: Engine) -> None:
+        engine.run_at(4)
+        await until(lambda: len(engine.tally.latencies) > 400)
+        await engine.drain()
+        engine.mix.only("/rare")
+        engine.run_at(1)
+        alone = len(engine.tally.routes)
+        await until(lambda: len(engine.tally.routes) > alone + 20)
+        assert set(engine.tally.routes[alone:]) == {1}
+        engine.mix.everything()
+
+    engine = asyncio.run(serve(handle, work, routes={"/often": 9.0, "/rare": 1.0}))
+    counts = [sum(path in r for r in requests[:400]) for path in (b"GET /often ", b"GET /rare ")]
+    assert sum(counts) == 400
+    assert 25 <= counts[1] <= 55
+    assert len(engine.tally.routes) == len(engine.tally.latencies)
+
+
+def test_open_loop_latencies_count_from_the_planned_moment() -> None:
+    """A server that stalls is charged for the requests that fell due meanwhile."""
+    stalled = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await stalled.wait()
+                writer.write(OK)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def work(engine: Engine) -> None:
+        engine.open_loop(2)
+        with Arrivals(engine, 1000) as arrivals:
+            await until(lambda: arrivals.offered.requests >= 50)
+            stalled.set()
+            await until(lambda: len(engine.tally.latencies) >= 50)
+        await engine.drain()
+
+    engine = asyncio.run(serve(handle, work))
+    early, late = engine.tally.latencies[0], engine.tally.latencies[40]
+    assert len(engine.peers) == 2
+    assert early > late  # the first fell due long before the forty-first
+    assert early > 0.03  # about fifty arrivals at a thousand a second
+
+
+def test_open_loop_keeps_the_rate_over_connections_that_close() -> None:
+    handle, _ = answering(OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"), close=True)
+
+    async def work(engine: Engine) -> None:
+        engine.open_loop(32)
+        with Arrivals(engine, 400) as arrivals:
+            await until(lambda: arrivals.offered.requests >= 100)
+            offered.append(arrivals.offered.requests)
+        await engine.drain()
+
+    offered: list[int] = []
+    engine = asyncio.run(serve(handle, work))
+    assert engine.tally.errors == 0
+    assert len(engine.tally.latencies) >= offered[0]

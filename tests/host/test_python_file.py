@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.host import gunicorn_file
+from advisor.host import python_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,16 +45,16 @@ if TYPE_CHECKING:
 def test_constants_are_read_and_the_rest_is_named(
     source: str, known: dict[str, Any], computed: set[str]
 ) -> None:
-    assert gunicorn_file.constants(source) == (known, frozenset(computed))
+    assert python_file.constants(source) == (known, frozenset(computed))
 
 
 def test_nothing_is_run(tmp_path: Path) -> None:
     trace = tmp_path / "ran"
-    gunicorn_file.constants(f"workers = open({str(trace)!r}, 'w').write('x')")
+    python_file.constants(f"workers = open({str(trace)!r}, 'w').write('x')")
     assert not trace.exists()
 
 
 @given(st.text() | st.binary())
 def test_any_file_is_read_or_refused(source: str | bytes) -> None:
     with contextlib.suppress(SyntaxError, ValueError):
-        gunicorn_file.constants(source)
+        python_file.constants(source)

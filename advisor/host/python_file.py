@@ -1,4 +1,4 @@
-"""The constants of a gunicorn.conf.py, read without running it."""
+"""The constants of a server's configuration in Python, read without running it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ STAR = "*"  # in the names whose value is computed: whatever a star import bring
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
-def constants(source: str | bytes) -> tuple[dict[str, Scalar], frozenset[str]]:
+def constants(
+    source: str | bytes, names: frozenset[str] = GUNICORN_SETTINGS
+) -> tuple[dict[str, Scalar], frozenset[str]]:
     r"""The settings assigned at the top of the file, and those whose value is computed.
 
     Only literals count; what is assigned more than once counts by its last assignment, what
-    a branch or a star import may change is computed. `SyntaxError`
-    or `ValueError` where it is no Python.
+    a branch or a star import may change is computed. `names` are the settings there are.
+    `SyntaxError` or `ValueError` where it is no Python.
 
     >>> constants("workers = 2\nthreads = int('4')\n")
     ({'workers': 2}, frozenset({'threads'}))
@@ -34,7 +36,7 @@ def constants(source: str | bytes) -> tuple[dict[str, Scalar], frozenset[str]]:
         warnings.simplefilter("ignore")  # about the style of somebody else's file
         statements = ast.parse(source).body
     for statement in statements:
-        for name, value in _assigned(statement):
+        for name, value in _assigned(statement, names):
             known.pop(name, None)
             computed.add(name)
             try:
@@ -45,7 +47,9 @@ def constants(source: str | bytes) -> tuple[dict[str, Scalar], frozenset[str]]:
     return known, frozenset(computed)
 
 
-def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
+def _assigned(
+    statement: ast.stmt, settings: frozenset[str]
+) -> Iterator[tuple[str, ast.expr | None]]:
     """The settings that a statement gives, with the value where it is plain to see."""
     match statement:
         case ast.Assign(targets=targets, value=value) if all(
@@ -60,9 +64,9 @@ def _assigned(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
         case _ if isinstance(statement, DEFINITIONS):
             return
         case _:
-            yield from ((name, None) for name in _stored(statement) if name in GUNICORN_SETTINGS)
+            yield from ((name, None) for name in _stored(statement) if name in settings)
             return
-    yield from ((name, value) for name, value in names if name in GUNICORN_SETTINGS)
+    yield from ((name, value) for name, value in names if name in settings)
 
 
 def _stored(node: ast.AST) -> Iterator[str]:
