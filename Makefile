@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export PATH := /usr/sbin:/sbin:$(PATH)
 
-.PHONY: demo test test-fast lint bench setup packages clean
+.PHONY: demo test test-fast lint bench bench-measurement setup packages clean
 
 demo: setup
 	$(BIN)/advisor demo
@@ -26,6 +26,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.run
+
+# Fifty probes against wrk and the process clocks: most of an hour on a quiet machine.
+bench-measurement: setup
+	$(BIN)/python -m benchmarks.measurement --runs 5
 
 setup: packages $(STAMP)
 

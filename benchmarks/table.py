@@ -29,8 +29,10 @@ class Figure:
             limit = f"<= {self.most:g}"
         if self.least is not None:
             limit = f">= {self.least:g}"
+        if self.most is not None and self.least is not None:
+            limit = f"{self.least:g}..{self.most:g}"
         verdict = "" if self.kept else "  MISSED"
-        return f"  {self.what:<48} {self.value:>9.3g} {self.unit:<3} {limit:>8}{verdict}"
+        return f"  {self.what:<48} {self.value:>9.3g} {self.unit:<3} {limit:>10}{verdict}"
 
 
 def show(title: str, figures: list[Figure]) -> bool:

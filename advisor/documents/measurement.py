@@ -76,6 +76,7 @@ class Throughput(Document):
     knee_rps: Estimate | None
     steps: list[Step]
     open_loop: OpenLoop | None = None
+    knee_connections: Count | None = None
 
 
 class Cacheable(Document):

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
 # The distributions whose versions decide what a rendered setting may say.
-PACKAGES = ("gunicorn", "uvicorn", "uvicorn-worker", "hypercorn", "granian")
+PACKAGES = (
+    *("gunicorn", "uvicorn", "uvicorn-worker", "hypercorn", "granian"),
+    *("uvloop", "httptools", "gevent"),
+)
 # Other servers: where one of them is installed, what a process has loaded may be theirs.
 RIVALS = ("sanic", "blacksheep", "daphne", "waitress", "cheroot", "robyn", "socketify")
 LIBRARY = re.compile(r"(?:python|pypy)(?P<version>\d+\.\d+)t?")

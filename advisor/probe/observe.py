@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 from advisor.documents import Cost, Measurement, Target
 from advisor.errors import InvalidInput
 from advisor.host import limits, servers
+from advisor.host.locate import Located
+from advisor.probe import address
 from advisor.probe.interrupt import run_until_signal
 from advisor.probe.passive import reckon, sources
 from advisor.probe.passive.seen import Room
 from advisor.probe.passive.watch import Watch, refreshed
 from advisor.probe.sample import memory
+from advisor.probe.target import find, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +28,54 @@ if TYPE_CHECKING:
 
     from advisor.documents import Server, Unknown
     from advisor.host.proxies.site import Site
+    from advisor.probe.choice import Allowed, Choice
 
 LEAST_S, MOST_S = 5.0, 7 * 86400.0
+
+
+def observe_app(
+    url: str | None,
+    *,
+    seconds: float,
+    pid: int | None,
+    unix_socket: Path | None,
+    choice: Choice,
+    stub_status: str | None,
+    allowed: Allowed,
+    on_progress: Callable[[str], None],
+) -> Measurement:
+    """Watch the app at `url`, or of `pid`, under real traffic; as `observe`.
+
+    Raises what `observe` raises, and `InvalidInput` where neither is given or an option asks for
+    load.
+    """
+    if choice.endpoints or choice.source or allowed.saturate:
+        raise InvalidInput(
+            "--observe sends nothing: --endpoint, --routes and --saturate are not for it"
+        )
+    if url:
+        endpoint = address.resolve(
+            url, remote=allowed.remote, public=allowed.public, socket=unix_socket
+        )
+        found, name = find(endpoint, pid), endpoint.url
+    elif pid is not None:
+        server = servers.server_of(pid)
+        found, name = Located(server), next(iter(server.listen), f"pid {pid}")
+    else:
+        raise InvalidInput(
+            "--observe: a URL or --pid is needed",
+            remedy="`advisor inspect` lists the servers that run here and their PIDs.",
+        )
+    measured = observe(
+        target_of(name, found, found.server),
+        seconds=seconds,
+        access_log=choice.access_log,
+        log_format=choice.log_format,
+        stub_status=stub_status,
+        site=found.site,
+        on_progress=on_progress,
+    )
+    return measured.model_copy(update={"unknown": [*found.unknown, *measured.unknown]})
 
 
 def observe(

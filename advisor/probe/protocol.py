@@ -15,11 +15,11 @@ from advisor.probe.analysis.limiters import SATURATED
 from advisor.probe.analysis.observation import (
     Load,
     Observation,
-    OpenLoad,
     Window,
     is_event_loop,
 )
 from advisor.probe.analysis.verdict import MAX_ERRORS
+from advisor.probe.knee import GROWTH, AtTheKnee
 from advisor.probe.sample import clocks
 
 if TYPE_CHECKING:
@@ -30,15 +30,9 @@ if TYPE_CHECKING:
     from advisor.probe.stepper import Stepper
 
 WATCH_S = 2.0
-GROWTH = 1.05
 HARM = 10.0
 BURST_S, PAUSE_S = 0.08, 0.72  # a tenth of the time
 BURSTS = 12
-# The knee is measured again this often, and for so much CPU in all: one visit's figure differs
-# from the next by more than its windows show (placement on the workers, the host's other guests).
-VISITS = 3
-ENOUGH_CPU_S = 1.2
-OPEN_LOOP_S = 3.0
 ROUTES_S = 5.0
 LOOKS_BLOCKED = 0.2
 
@@ -56,11 +50,11 @@ class Protocol:
     stacks: StackSampler | None = None
     steps: list[Load] = field(default_factory=list)
     routes: dict[str, Load] = field(default_factory=dict)
-    visits: list[Load] = field(default_factory=list)
-    open_load: OpenLoad | None = None
     canary: Canary | None = None
     stopped: str = ""
-    looked: bool = False
+
+    def __post_init__(self) -> None:
+        self.at_the_knee = AtTheKnee(self.on, self.stacks)
 
     async def run(self) -> Observation:
         """The whole protocol, or paced bursts where others use the app."""
@@ -72,12 +66,7 @@ class Protocol:
         await self._each_route()
         knee, plateau = await self._find_knee()
         if knee and self.on.alone() and knee.error_ratio <= MAX_ERRORS:
-            self.visits.append(knee)
-            await self._visit(left_for_later_s=OPEN_LOOP_S + 2)
-            await self._open_loop(max(step.rps for step in self.steps))
-            await self._visit(left_for_later_s=4 if self.stacks else 1)
-            await self._name_the_line()
-            knee = self.steps[-1] = self.visits[0].joined_by(self.visits[1:])
+            self.steps, knee = await self.at_the_knee.measure(self.steps, knee)
         return self._observation(knee if self.on.alone() else None, plateau=plateau)
 
     async def _watch_others(self) -> None:
@@ -153,7 +142,8 @@ class Protocol:
             flat = flat + 1 if step.rps < GROWTH * best else 0
             slow = step.response_s > HARM * max(first.response_s, 0.001)
             full = step.server_cores >= SATURATED * self._most_cores(step)
-            queued = step.queue(first.response_s) > connections / 2
+            # A few connections can all have fallen on one worker: that queue proves nothing.
+            queued = connections >= 16 and step.queue(first.response_s) > connections / 2
             if flat >= 2 or (flat and (slow or full or queued)):
                 self.stopped = "the rate stopped growing"
                 return step, True
@@ -170,51 +160,6 @@ class Protocol:
         else:
             self.stopped = f"its time was up; a lone request takes {first.response_s * 1e3:.1f} ms"
         return self.steps[-1], flat > 0
-
-    async def _visit(self, *, left_for_later_s: float) -> None:
-        """Measure again at the knee, with the connections that are open.
-
-        Fresh ones could fall on other workers, and be another measurement.
-        """
-        on, knee = self.on, self.visits[0]
-        room = on.left() - left_for_later_s
-        wanted = ENOUGH_CPU_S / VISITS / max(knee.server_cores, 1e-9)
-        seconds = min(max(1.0, wanted), 4.0, room)
-        if room < 1 or not on.alone():
-            return
-        windows = max(4, min(8, int(seconds / 0.25)))
-        ramp = min(1.0, knee.response_s * 2)
-        self.visits.append(
-            await on.step(
-                knee.connections,
-                windows=windows,
-                seconds=seconds / windows,
-                ramp_s=max(0.1, ramp),
-                sample=len(self.visits) == 1,
-            )
-        )
-
-    async def _name_the_line(self) -> None:
-        """Load once more for the stacks alone: dumping them costs the app time."""
-        if self.stacks and self.on.left() > 3 and self.on.alone():
-            with self.stacks:
-                await self.on.step(self.visits[0].connections, windows=4, seconds=0.5, ramp_s=0.1)
-            self.looked = True
-
-    async def _open_loop(self, best_rps: float) -> None:
-        """Poisson arrivals at half the knee: what users would wait, from the planned moment on."""
-        on, rate = self.on, best_rps / 2
-        seconds = min(OPEN_LOOP_S, on.left() - 2)
-        if seconds < 1 or rate * seconds < 50 or not on.alone():
-            return
-        load, arrivals = await on.arrivals(
-            rate,
-            min(on.engine.caps.connections, max(64, 2 * self.visits[0].connections)),
-            windows=10,
-            seconds=seconds / 10,
-        )
-        offered = arrivals.offered
-        self.open_load = OpenLoad(rate, rate / best_rps, load, offered.requests, offered.late)
 
     async def _step(
         self, connections: int, *, windows: int, rps: float, sample: bool = False
@@ -275,11 +220,11 @@ class Protocol:
             changed=f"process {gone[0]} of the server ended under way" if gone else None,
             knee=knee,
             client_overhead_s=around.client_overhead_s,
-            visits=tuple(self.visits),
-            open_load=self.open_load,
+            visits=tuple(self.at_the_knee.visits),
+            open_load=self.at_the_knee.open_load,
             routes=self.routes,
             canary=self.canary,
             held=tuple(on.held),
             stored=tuple(on.stored),
-            stacks=self.stacks.result() if self.stacks and self.looked else None,
+            stacks=self.at_the_knee.seen_stacks,
         )

@@ -25,7 +25,7 @@ from advisor.probe.questions.ask import ask
 from advisor.probe.sample import canary, carried, clocks, downstream, memory, stacks
 from advisor.probe.sample.traffic import Watch
 from advisor.probe.stepper import Stepper, Surroundings
-from advisor.probe.target import access_log, find, target
+from advisor.probe.target import access_log, find, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,7 +122,7 @@ async def _measure(
     boot = {} if seen.no_knee else young  # others' requests would be in it
     return measurement(
         seen,
-        target=target(endpoint.url, found, server),
+        target=target_of(endpoint.url, found, server),
         routes=weights,
         errors=engine.tally.errors_by_route,
         http=answers.http,

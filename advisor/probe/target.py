@@ -37,7 +37,7 @@ def find(endpoint: Endpoint, pid: int | None) -> Located:
     return replace(found, server=servers.server_of(pid), unknown=())
 
 
-def target(url: str, found: Located, server: Server | None) -> Target:
+def target_of(url: str, found: Located, server: Server | None) -> Target:
     """What was measured, as the document has it."""
     return Target(
         url=url,

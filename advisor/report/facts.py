@@ -30,7 +30,7 @@ def table(facts: Facts) -> str:
             "Components",
             *_components(facts),
             *(line for server in facts.servers for line in ("", *_server(server))),
-            *([] if facts.servers else ["", "No Gunicorn or Uvicorn server found running"]),
+            *([] if facts.servers else ["", "No app server found running"]),
             *(line for store in facts.redis for line in ("", *_redis(store))),
             *unknowns(facts.unknown),
             "",
@@ -157,7 +157,7 @@ def _redis(store: Redis) -> list[str]:
     details = {
         "memory": _store_memory(store),
         "keys": _keys(store),
-        "hits": _hits(store),
+        "hits": None if store.hit_ratio is None else f"{store.hit_ratio * 100:.1f} % of reads",
         "persistence": " and ".join(store.persistence),
         "I/O threads": None if store.io_threads is None else f"{store.io_threads}",
         "broker of": store.broker_of,
@@ -183,15 +183,12 @@ def _store_memory(store: Redis) -> str:
 def _keys(store: Redis) -> str | None:
     if store.keys is None:
         return None
-    bare = store.keys_without_expiry
-    return f"{store.keys:,}{'' if bare is None else f', {bare:,} of them without expiry'}"
-
-
-def _hits(store: Redis) -> str | None:
-    """The share of reads that found their key, and the keys that memory's limit drove out."""
-    hits = None if store.hit_ratio is None else f"{store.hit_ratio:.1%}".replace("%", " %")
-    evicted = None if store.evicted_keys is None else f"{count(store.evicted_keys, 'key')} evicted"
-    return ", ".join(filter(None, (hits, evicted))) or None
+    bare, evicted = store.keys_without_expiry, store.evicted_keys
+    return (
+        f"{store.keys:,}"
+        + ("" if bare is None else f", {bare:,} of them without expiry")
+        + ("" if evicted is None else f", {evicted:,} evicted so far")
+    )
 
 
 def _number(value: int | None) -> str:

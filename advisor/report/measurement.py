@@ -57,7 +57,6 @@ def table(measured: Measurement, *, saved_as: str | None = None) -> str:
         *_arrived(measured.observed),
         row("rate at the knee", _knee(measured)),
         row("response p50 / p99", _latency(measured)),
-        *_open_loop(measured.throughput.open_loop),
         *_steps(measured),
         *routes(measured),
         *answers(measured),
@@ -166,31 +165,27 @@ def _knee(measured: Measurement) -> str:
     return "not looked for" if measured.mode == "observe" else "not found"
 
 
+def _open_loop(check: OpenLoop) -> str:
+    errors = f", {count(check.errors, 'error')}" if check.errors else ""
+    late = f"; the generator sent {check.late_ratio:.0%} late" if check.late_ratio > _LATE else ""
+    return (
+        f"at {rate(check.rate_rps)}, {check.utilisation_ratio:.0%} of the knee{errors}: visitors "
+        f"who do not wait for each other, timed from when each was due{late}"
+    )
+
+
 def _latency(measured: Measurement) -> str:
     known = [measured.latency_s.get(name) for name in ("p50", "p99")]
     times = " / ".join(duration(each.value) if each else UNKNOWN for each in known)
     if not any(known):
         return times
+    if check := measured.throughput.open_loop:
+        return f"{times}, {_open_loop(check)}"
     if measured.observed is None:
         return f"{times}, at up to half of the knee's rate"
     if measured.observed.upstream_time:
         return f"{times}, as the proxy waits for the app"
     return f"{times}, the client's network included"
-
-
-def _open_loop(check: OpenLoop | None) -> list[str]:
-    if check is None:
-        return []
-    p50, p99 = (duration(each.value) if each else UNKNOWN for each in (check.p50_s, check.p99_s))
-    errors = f", {count(check.errors, 'error')}" if check.errors else ""
-    late = f"; the generator sent {check.late_ratio:.0%} late" if check.late_ratio > _LATE else ""
-    return [
-        row(
-            "open loop",
-            f"{p50} / {p99} at {rate(check.rate_rps)}, {check.utilisation_ratio:.0%} of the knee"
-            f"{errors}: visitors who do not wait for each other, from scheduled times{late}",
-        )
-    ]
 
 
 def _steps(measured: Measurement) -> list[str]:

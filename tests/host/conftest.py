@@ -56,13 +56,23 @@ def unpack(name: str, root: Path) -> None:
         target.write_text(content.removesuffix("\n") + "\n")
 
 
+@pytest.fixture(scope="session")
+def copy_host() -> Callable[[str, Path], None]:
+    """Put a copied host below a folder."""
+
+    def make(name: str, root: Path) -> None:
+        unpack("common", root)
+        unpack(name, root)
+
+    return make
+
+
 @pytest.fixture
-def tree(tmp_path: Path) -> Callable[[str], Path]:
+def tree(tmp_path: Path, copy_host: Callable[[str, Path], None]) -> Callable[[str], Path]:
     """The root of a copied host."""
 
     def make(name: str) -> Path:
-        unpack("common", tmp_path)
-        unpack(name, tmp_path)
+        copy_host(name, tmp_path)
         return tmp_path
 
     return make

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from advisor.host import gather, kernel, limits
+from advisor.documents import Facts
+from advisor.errors import InvalidInput
+from advisor.host import gather, kernel, limits, machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 CGROUP = "/sys/fs/cgroup"
 TOTAL = 16384000 * 1024
 MEMINFO = "/proc/meminfo"
+POD = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod7c1d.slice"
 
 
 class Case(NamedTuple):
@@ -58,6 +61,32 @@ CASES = [
     Case(
         "docker-v2-host",
         *(2.0, "limited", f"{CGROUP}/system.slice/docker-3f1c.scope/cpu.max", TOTAL, MEMINFO),
+    ),
+    # 1.5 CPUs and 1 GiB of the pod, below the container's own 2 and 2 GiB.
+    Case(
+        "kubernetes-limits",
+        *(1.5, "limited", f"{CGROUP}/{POD}/cpu.max", 1073741824, f"{CGROUP}/{POD}/memory.max"),
+    ),
+    Case("kubernetes-v1-requests", 8, "none", "sched_getaffinity", TOTAL, MEMINFO),
+    Case(
+        "v2-user-slice",
+        *(4.0, "limited", f"{CGROUP}/user.slice/user-1000.slice/cpu.max"),
+        *(2684354560, f"{CGROUP}/user.slice/user-1000.slice/memory.high"),
+    ),
+    # 125 ms in each 50 ms are 2.5 CPUs; the cpu.max in v2 counts for nothing.
+    Case(
+        "hybrid-memory-v2",
+        *(2.5, "limited", f"{CGROUP}/cpu,cpuacct/system.slice/cpu.cfs_quota_us"),
+        *(805306368, f"{CGROUP}/unified/system.slice/shop.service/memory.max"),
+    ),
+    Case(
+        "namespaced-v1",
+        *(0.75, "limited", f"{CGROUP}/cpu,cpuacct/workers/cpu.cfs_quota_us"),
+        *(268435456, f"{CGROUP}/memory/memory.limit_in_bytes"),
+    ),
+    Case(
+        "mount-above",
+        *(6.0, "limited", f"{CGROUP}/cpu.max", 8589934592, f"{CGROUP}/memory.max"),
     ),
     Case("kubernetes-requests", 8, "none", "sched_getaffinity", TOTAL, MEMINFO),
     Case("outside", 8, "unknown", "sched_getaffinity", TOTAL, MEMINFO),
@@ -119,7 +148,7 @@ def test_v1_used_memory_counts_the_groups_below(tree: Callable[[str], Path]) -> 
     assert memory.limits[1].used_bytes == 400000000
 
 
-@pytest.mark.parametrize("name", ["outside", "no-cgroups"])
+@pytest.mark.parametrize("name", ["outside", "no-cgroups", "mount-above"])
 def test_a_group_that_cannot_be_seen_is_unknown(name: str, tree: Callable[[str], Path]) -> None:
     root = tree(name)
     _, cpu_unknown = limits.cpu(812, root=root)
@@ -130,8 +159,11 @@ def test_a_group_that_cannot_be_seen_is_unknown(name: str, tree: Callable[[str],
     ]
 
 
-def test_nothing_is_unknown_where_all_is_seen(tree: Callable[[str], Path]) -> None:
-    root = tree("kubernetes-requests")
+@pytest.mark.parametrize(
+    "name", ["kubernetes-requests", "kubernetes-v1-requests", "v2-user-slice", "hybrid-memory-v2"]
+)
+def test_nothing_is_unknown_where_all_is_seen(name: str, tree: Callable[[str], Path]) -> None:
+    root = tree(name)
     assert limits.cpu(812, root=root)[1] == []
     assert limits.memory(812, root=root)[1] == []
 
@@ -187,81 +219,109 @@ def test_this_process_has_the_affinity_that_the_kernel_says() -> None:
     assert cpu.limits[0].value == len(os.sched_getaffinity(0))
 
 
-# --- real groups ---------------------------------------------------------------------------
+# --- the machine ---------------------------------------------------------------------------
 
 
-def _own_group(controller: str) -> Path | None:
-    """The v1 group of this process: the test's groups go below, inside whatever limits it."""
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == controller:
-            group = Path(f"{CGROUP}/{controller}{path}")
-            return group if os.access(group, os.W_OK) else None
-    return None
+def test_swap_is_the_machines_and_no_room(tree: Callable[[str], Path]) -> None:
+    root = tree("v1")
+    with (root / "proc/meminfo").open("a") as stream:
+        stream.write("SwapTotal:       2097152 kB\nSwapFree:        1572864 kB\n")
+    memory, _ = limits.memory(812, root=root)
+    assert (memory.swap_total_bytes, memory.swap_used_bytes) == (2 * 2**30, 512 * 2**20)
+    assert memory.effective_bytes == 1073741824
 
 
-@pytest.fixture
-def groups(not_run: Callable[[str], NoReturn]) -> Iterator[dict[str, list[Path]]]:
-    """Two nested groups each of cpu and memory, taken away again."""
-    own = {name: _own_group(name) for name in ("cpu", "memory")}
-    if os.geteuid() != 0 or None in own.values():
-        not_run("needs root and cgroup v1 groups that can be made")
-    made = {
-        name: [group / f"advisor-test-{os.getpid()}", group / f"advisor-test-{os.getpid()}/inner"]
-        for name, group in own.items()
-        if group is not None
-    }
-    try:
-        for paths in made.values():
-            for path in paths:
-                path.mkdir()
-        yield made
-    finally:
-        for paths in made.values():
-            for path in reversed(paths):
-                _remove(path)
+def test_swap_that_meminfo_does_not_know_is_null(tree: Callable[[str], Path]) -> None:
+    memory, _ = limits.memory(812, root=tree("v1"))
+    assert (memory.swap_total_bytes, memory.swap_used_bytes) == (None, None)
 
 
-def _remove(group: Path) -> None:
-    """A group can go when the kernel has let go of its last process."""
-    deadline = time.monotonic() + 10
-    while group.exists():
-        try:
-            group.rmdir()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+def topology(root: Path, siblings: list[str], *, package: int = 0, core: int = 0) -> None:
+    """CPUs that all bear the same numbers, told apart by their siblings only."""
+    system = root / "sys/devices/system/cpu"
+    for cpu, content in enumerate(siblings):
+        folder = system / f"cpu{cpu}/topology"
+        folder.mkdir(parents=True)
+        (folder / "physical_package_id").write_text(f"{package}\n")
+        (folder / "core_id").write_text(f"{core}\n")
+        (folder / "core_cpus_list").write_text(f"{content}\n")
+    (system / "online").write_text(f"0-{len(siblings) - 1}\n")
 
 
-@pytest.fixture
-def member(groups: dict[str, list[Path]]) -> Iterator[int]:
-    """A process in the inner groups."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    try:
-        for paths in groups.values():
-            (paths[1] / "cgroup.procs").write_text(str(process.pid))
-        yield process.pid
-    finally:
-        process.communicate(b"\n", timeout=10)
-
-
-def test_real_groups_limit_the_process_in_them_and_nobody_else(
-    groups: dict[str, list[Path]], member: int
+@pytest.mark.parametrize(
+    ("siblings", "cores", "smt"),
+    [
+        (["0", "1", "2", "3"], 4, False),  # ARM: one core_id in each cluster, package -1
+        (["0,2", "1,3", "0,2", "1,3"], 2, True),
+        (["0-1", "0-1", "2", "3"], 3, True),  # cores with SMT beside cores without
+    ],
+)
+def test_cores_are_told_apart_by_their_siblings(
+    siblings: list[str], cores: int, smt: bool, tmp_path: Path
 ) -> None:
-    outer_cpu, inner_cpu = groups["cpu"]
-    outer_memory, inner_memory = groups["memory"]
-    (outer_cpu / "cpu.cfs_quota_us").write_text("25000")
-    (outer_memory / "memory.limit_in_bytes").write_text(str(64 * 1024**2))
-    facts = gather(member)
-    assert (facts.cpu.effective, facts.cpu.quota) == (0.25, "limited")
-    assert facts.cpu.binding == str(outer_cpu / "cpu.cfs_quota_us")
-    assert facts.memory.effective_bytes == 64 * 1024**2
-    assert facts.memory.binding == str(outer_memory / "memory.limit_in_bytes")
-    by_source = {limit.source: limit for limit in (*facts.cpu.limits, *facts.memory.limits)}
-    assert by_source[str(inner_cpu / "cpu.cfs_quota_us")].value is None
-    assert by_source[str(inner_memory / "memory.limit_in_bytes")].value is None
-    own, _ = limits.cpu()
-    assert own.binding != facts.cpu.binding
+    topology(tmp_path, siblings, package=-1)
+    assert (machine.physical_cores(tmp_path), machine.smt(tmp_path)) == (cores, smt)
+
+
+def test_what_the_kernel_says_of_smt_counts_first(tmp_path: Path) -> None:
+    topology(tmp_path, ["0-1", "0-1"])
+    (tmp_path / "sys/devices/system/cpu/smt").mkdir()
+    (tmp_path / "sys/devices/system/cpu/smt/active").write_text("0\n")
+    assert machine.smt(tmp_path) is False
+
+
+def test_without_a_topology_cores_and_smt_are_null(tmp_path: Path) -> None:
+    (tmp_path / "sys/devices/system/cpu").mkdir(parents=True)
+    (tmp_path / "sys/devices/system/cpu/online").write_text("0-3\n")
+    assert (machine.physical_cores(tmp_path), machine.smt(tmp_path)) == (None, None)
+
+
+def test_numbers_tell_cores_apart_where_siblings_are_not_listed(
+    tree: Callable[[str], Path],
+) -> None:
+    cpu, _ = limits.cpu(812, root=tree("v1"))
+    assert (cpu.logical, cpu.physical, cpu.smt) == (8, 4, True)
+
+
+def test_this_machines_cores_are_those_of_its_cpus() -> None:
+    cpu, _ = limits.cpu()
+    assert cpu.physical is None or 1 <= cpu.physical <= cpu.logical
+    assert cpu.smt is None or cpu.physical is None or cpu.smt == (cpu.physical < cpu.logical)
+
+
+def test_a_root_without_memory_is_refused(tree: Callable[[str], Path]) -> None:
+    root = tree("v1")
+    (root / "proc/meminfo").write_text("MemTotal: much kB\n")
+    with pytest.raises(InvalidInput, match="MemTotal"):
+        gather(812, root=root)
+
+
+NAMES = sorted(path.stem for path in (Path(__file__).parent / "fixtures").glob("*.tree"))
+NUMBERS = st.integers(-(2**70), 2**70).map(str)
+WORDS = st.sampled_from(
+    ["max", "-1", "0", "0-", "-", "/..", " (deleted)", "kB", ":", "\\000", "\0"]
+)
+CONTENT = st.text() | st.lists(NUMBERS | WORDS, max_size=5).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_file_with_any_content_is_a_gap_and_never_a_failure(
+    copy_host: Callable[[str, Path], None], data: st.DataObject
+) -> None:
+    """Half-written, of another kernel, or somebody's forgery."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        copy_host(data.draw(st.sampled_from(NAMES)), root)
+        (root / "sys/devices/system/cpu/smt").mkdir()
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+        file = data.draw(st.sampled_from(files))
+        keep = data.draw(st.integers(0, 40))
+        changed = file.read_text()[:keep] + data.draw(CONTENT)
+        file.write_bytes(changed.encode("utf-8", "surrogatepass"))
+        try:
+            facts = gather(812, root=root)
+        except InvalidInput:
+            assert file.name == "meminfo"
+        else:
+            assert Facts.model_validate_json(facts.model_dump_json()) == facts

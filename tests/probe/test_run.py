@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.demo.processes import free_port, program, running
+from advisor.demo.processes import program
 from advisor.errors import AdvisorError, GuardRefused, InvalidInput, TooLittleEvidence
-from advisor.host.servers import server_at
 from advisor.probe import Allowed, Choice, probe
-from advisor.render.stage import main_conf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -101,14 +99,20 @@ def test_the_limiter_of_real_apps(
     assert seen.network.bytes_per_request.value > 100
 
 
-def test_a_leak_is_told_in_bytes_a_request(serve: Callable[..., str]) -> None:
-    """The app keeps 2,000 bytes of every request."""
-    seen = measure(serve("uvicorn", "asgi_app:app") + "/leak")
-    growth = seen.memory_growth_bytes_per_request
+def test_a_leak_and_what_booting_cost_are_told(serve: Callable[..., str]) -> None:
+    """The app keeps 2,000 bytes of every request; its worker has served nothing before."""
+    base = serve("uvicorn", "asgi_app:app")
+    first, second = measure(f"{base}/leak"), measure(f"{base}/compute")
+    growth = first.memory_growth_bytes_per_request
     assert growth is not None
     assert growth.low <= 2100
     assert 1700 < growth.value < 2400
-    assert not any(gap.what == "memory growth" for gap in seen.unknown)
+    assert not any(gap.what == "memory growth" for gap in first.unknown)
+    (fresh,), (used,) = first.workers, second.workers
+    assert fresh.boot_cpu_s is not None
+    assert first.cost.server_cpu_s is not None
+    assert 0.05 < fresh.boot_cpu_s < first.cost.server_cpu_s
+    assert used.boot_cpu_s is None
 
 
 def test_the_line_that_blocks_is_named_where_asked(serve: Callable[..., str]) -> None:
@@ -173,67 +177,6 @@ def test_another_host_is_a_black_box_that_says_so(
     assert seen.throughput.knee_rps is not None
     assert any("another host" in gap.why for gap in seen.unknown)
     assert any("the limiter" in gap.what for gap in seen.unknown)
-
-
-def test_what_booting_cost_is_only_said_of_workers_that_have_served_nothing(
-    serve: Callable[..., str],
-) -> None:
-    base = serve("uvicorn", "asgi_app:app")
-    first, second = measure(f"{base}/compute"), measure(f"{base}/compute")
-    (fresh,), (used,) = first.workers, second.workers
-    assert fresh.boot_cpu_s is not None
-    assert first.cost.server_cpu_s is not None
-    assert 0.05 < fresh.boot_cpu_s < first.cost.server_cpu_s
-    assert used.boot_cpu_s is None
-
-
-def test_http_facts(serve: Callable[..., str]) -> None:
-    base = serve("uvicorn", "asgi_app:app")
-    private, health = measure(f"{base}/private").http
-    large, _ = measure(f"{base}/large").http
-    assert (health.path, health.status) == ("/healthz", 200)
-    assert private.microcache.value is False
-    assert "cookie" in private.microcache.why
-    assert private.stable is False
-    assert large.microcache.value is True
-    assert large.content_type == "text/plain"
-    assert large.bytes == 32000
-    assert not large.compressed
-    assert large.compressible_ratio is not None
-    assert large.compressible_ratio < 0.1
-
-
-@pytest.fixture
-def proxied(serve: Callable[..., str], tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """A real nginx in front of an app: nginx's URL, and the PID of the app's server."""
-    app = serve("uvicorn", "asgi_app:app")
-    server, _ = server_at("127.0.0.1", int(app.rpartition(":")[2]))
-    assert server is not None
-    port = free_port()
-    stage = tmp_path / "nginx"
-    stage.mkdir()
-    (stage / "site.conf").write_text(
-        f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {app}; }} }}\n"
-    )
-    (stage / "nginx.conf").write_text(main_conf(stage, stage / "site.conf"))
-    command = [program("nginx"), "-e", "stderr", "-c", str(stage / "nginx.conf")]
-    url = f"http://127.0.0.1:{port}"
-    with running(
-        [*command, "-p", str(stage), "-g", "daemon off;"],
-        url=f"{url}/healthz",
-        log=tmp_path / "nginx.log",
-    ):
-        yield url, server.pid
-
-
-def test_the_app_behind_a_proxy_is_the_one_that_is_measured(proxied: tuple[str, int]) -> None:
-    url, pid = proxied
-    seen = measure(f"{url}/compute")
-    assert seen.target.through == ["nginx"]
-    assert seen.target.pid == pid
-    assert str(seen.target.upstream).startswith("127.0.0.1:")
-    assert seen.cpu_per_request_s is not None
-    assert seen.throughput.knee_rps is not None
 
 
 @pytest.mark.parametrize(

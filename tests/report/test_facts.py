@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor import files
-from advisor.documents import Facts, Limit
+from advisor.documents import Facts, Interface, Limit, Redis
 from advisor.report.facts import table
 
 EXAMPLE = files.read(Facts, Path(__file__).parent.parent / "examples" / "facts.json")
@@ -57,13 +57,86 @@ def test_a_cgroup_limit_shows_what_is_used_of_it() -> None:
 
 
 def test_no_server_is_said() -> None:
-    assert "No Gunicorn or Uvicorn server found" in table(
-        EXAMPLE.model_copy(update={"servers": []})
-    )
+    assert "No app server found" in table(EXAMPLE.model_copy(update={"servers": []}))
+
+
+STORE = Redis(
+    address="127.0.0.1:6379",
+    version="7.0.15",
+    maxmemory_bytes=64 * 2**20,
+    maxmemory_policy="allkeys-lru",
+    used_bytes=12 * 2**20,
+    peak_bytes=15 * 2**20,
+    hit_ratio=0.9537,
+    evicted_keys=12,
+    keys=23456,
+    keys_without_expiry=1200,
+    persistence=["rdb", "aof"],
+    io_threads=1,
+    broker_of="celery",
+)
+
+
+def with_redis(**changes: object) -> Facts:
+    return EXAMPLE.model_copy(update={"redis": [STORE.model_copy(update=changes)]})
+
+
+def test_a_redis_says_what_it_holds_and_what_bounds_it() -> None:
+    text = words(with_redis())
+    assert "Redis 7.0.15, 127.0.0.1:6379 memory 12 M, 15 M at its peak" in text
+    assert "maxmemory 64 M, allkeys-lru" in text
+    assert "keys 23,456, 1,200 of them without expiry, 12 evicted so far" in text
+    assert "hits 95.4 % of reads" in text
+    assert "persistence rdb and aof I/O threads 1 broker of celery" in text
+
+
+@pytest.mark.parametrize(("most", "says"), [(0, "; no maxmemory,"), (None, "maxmemory not known")])
+def test_no_maxmemory_and_an_unknown_one_are_said_as_such(most: int | None, says: str) -> None:
+    assert says in words(with_redis(maxmemory_bytes=most))
+
+
+def test_a_redis_that_tells_nothing_is_two_lines() -> None:
+    silent = dict.fromkeys(Redis.model_fields) | {"address": STORE.address, "persistence": []}
+    text = table(with_redis(**silent))
+    assert "\n\nRedis, 127.0.0.1:6379\n  memory                not known\n\n" in text
+
+
+def test_what_an_interface_carries_is_said_in_bits() -> None:
+    interfaces = [
+        Interface(name="eth0", bytes_per_s=1_250_000_000),
+        Interface(name="eth1", bytes_per_s=12_500_000),
+        Interface(name="eth2", bytes_per_s=None),
+    ]
+    text = words(EXAMPLE.model_copy(update={"interfaces": interfaces}))
+    assert "network eth0 (10 Gbit/s), eth1 (100 Mbit/s), eth2 (speed not known)" in text
+
+
+@pytest.mark.parametrize(
+    ("total", "used", "says"),
+    [(0, 0, "swap none"), (2**31, 2**29, "swap 2.0 G, 512 M of it used"), (2**31, None, "2.0 G")],
+)
+def test_swap(total: int, used: int | None, says: str) -> None:
+    swap = {"swap_total_bytes": total, "swap_used_bytes": used}
+    memory = EXAMPLE.memory.model_copy(update=swap)
+    assert says in words(EXAMPLE.model_copy(update={"memory": memory}))
+
+
+@pytest.mark.parametrize(
+    ("smt", "says"),
+    [(True, "on 4 cores with SMT, by"), (False, "4 cores without SMT, by"), (None, "4 cores, by")],
+)
+def test_threads_that_share_a_core_are_said(smt: bool | None, says: str) -> None:
+    cpu = EXAMPLE.cpu.model_copy(update={"smt": smt})
+    assert says in words(EXAMPLE.model_copy(update={"cpu": cpu}))
 
 
 @given(st.text())
 def test_nothing_of_a_command_line_reaches_the_terminal_as_control(app: str) -> None:
     server = EXAMPLE.servers[0].model_copy(update={"app": app, "settings": {"bind": app}})
-    text = table(EXAMPLE.model_copy(update={"servers": [server]}))
+    hostile = {
+        "servers": [server],
+        "redis": [STORE.model_copy(update={"address": app, "broker_of": app})],
+        "interfaces": [Interface(name=app, bytes_per_s=None)],
+    }
+    text = table(EXAMPLE.model_copy(update=hostile))
     assert all(char.isprintable() or char == "\n" for char in text)

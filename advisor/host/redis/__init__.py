@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from advisor.documents import Unknown
 from advisor.host.redis import places
-from advisor.host.redis.questions import examine
 
 if TYPE_CHECKING:
     from advisor.documents import Redis
@@ -22,12 +21,16 @@ MOST = 8
 def discover() -> tuple[list[Redis], list[Unknown]]:
     """The servers found here, and what they or their sockets would not tell."""
     found, unknown = places.find()
+    if not found:
+        return [], unknown
+    from advisor.host.redis.questions import examine  # noqa: PLC0415 - redis-py is slow to load
+
     servers: list[Redis] = []
     for place in found[:MOST]:
         server, gaps = examine(place)
         servers += [server] if server else []
         unknown += gaps
-    if left := len(found) - MOST if len(found) > MOST else 0:
+    if (left := len(found) - MOST) > 0:
         unknown.append(
             Unknown(
                 what=f"{left} more Redis servers",

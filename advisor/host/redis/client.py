@@ -9,11 +9,17 @@ from __future__ import annotations
 import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from redis.connection import Connection, UnixDomainSocketConnection
-from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from advisor.host.sockets import UnixListener
@@ -26,30 +32,39 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 2.0
 MOST_BYTES = 4 * 2**20
+NONSENSE = "it cannot be reached, or does not answer as Redis does"
 
 
-class Refused(Exception):
-    """It is a Redis that will not tell: a password is wanted or wrong, or it is loading."""
+class NoAnswer(Exception):
+    """Why a question got no answer: caught where it becomes an unknown."""
 
-    def __init__(self, why: str, *, wants_password: bool) -> None:
+
+class Refused(NoAnswer):
+    """It is a Redis, and tells nothing: a password is wanted or wrong, or it is loading."""
+
+    def __init__(self, why: str, *, password: bool) -> None:
         super().__init__(why)
-        self.wants_password = wants_password
+        self.password = password
 
 
-class Strange(Exception):
-    """What listens there does not answer as Redis does."""
+class Denied(NoAnswer):
+    """This one command is denied, or (`acl` is false) not known."""
+
+    def __init__(self, command: object, *, acl: bool) -> None:
+        super().__init__(f"its ACL denies {command}" if acl else f"it knows no {command}")
+        self.acl = acl
 
 
-class Denied(Exception):
-    """This one command is not allowed, or not known."""
+class Strange(NoAnswer):
+    """What listens there does not answer as Redis does, or not in time."""
 
 
 @dataclass
 class Budget:
-    """What is left of the time, as a monotonic moment, and of the bytes to read."""
+    """What is left for one server: until when to wait, by the monotonic clock, and bytes."""
 
-    until: float
-    bytes_left: int
+    until: float = field(default_factory=lambda: time.monotonic() + PATIENCE_S)
+    bytes_left: int = MOST_BYTES
 
     def seconds(self) -> float:
         """The time left; `TimeoutError` for none."""
@@ -93,30 +108,29 @@ class Client:
         """The answer to one command, texts as text.
 
         Raises:
-            Denied: the command is not allowed or not known.
-            Refused: it tells nothing before a password, or while it loads.
-            Strange: no answer of Redis's, none in time, or one without end.
+            NoAnswer: one of the three above.
         """
         try:
             self._connection.send_command(*words)
             return self._connection.read_response()
         except AuthenticationError as error:
-            raise Refused("it wants a password", wants_password=True) from error
+            raise Refused("it wants a password", password=True) from error
         except BusyLoadingError as error:
-            raise Refused("it is still loading its data", wants_password=False) from error
+            raise Refused("it is still loading its data", password=False) from error
         except ResponseError as error:
-            raise Denied(words[0]) from error
+            raise Denied(words[0], acl=isinstance(error, NoPermissionError)) from error
         except (RedisTimeout, TimeoutError) as error:
             raise Strange(f"no whole answer within {PATIENCE_S:g} s") from error
         # A parser that is fed nonsense fails in any way that int() and recursion can.
         except (RedisError, OSError, ValueError, TypeError, RecursionError) as error:
-            raise Strange("no answer as Redis gives it") from error
+            raise Strange(NONSENSE) from error
 
 
 @contextmanager
-def connected(place: Listener | UnixListener, credentials: Credentials | None) -> Iterator[Client]:
+def connected(
+    place: Listener | UnixListener, credentials: Credentials | None, budget: Budget
+) -> Iterator[Client]:
     """A client of the server at a socket; the connection itself is made by the first question."""
-    budget = Budget(time.monotonic() + PATIENCE_S, MOST_BYTES)
     options: dict[str, Any] = {
         "username": credentials and credentials.username,
         "password": credentials and credentials.password,

@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from redis.connection import parse_url
-
 from advisor.documents import Unknown
 from advisor.host import processes, sockets
 from advisor.host.sockets import Listener, UnixListener
@@ -55,24 +53,29 @@ def find() -> tuple[list[Place], list[Unknown]]:
     places: list[Place] = []
     unknown: list[Unknown] = []
     taken: set[int] = set()
-    for process in processes.table().values():
-        if process.name not in NAMES:
+    rows = processes.table()
+    servers = {pid: row for pid, row in rows.items() if row.name in NAMES}
+    for process in servers.values():
+        if process.parent in servers:  # a child that writes a snapshot
             continue
         held, gaps = _held(process, listeners)
-        # A child that saves holds its parent's sockets.
-        if held and taken.issuperset(socket.inode for socket in held):
-            continue
         taken |= {socket.inode for socket in held}
         reached = reachable(held)
         places += [Place(reached)] if reached else []
         unknown += gaps if reached or gaps else [_unreachable(process)]
-    for address in LOOPBACK:
-        usual = sockets.accepting(listeners, address, PORT)[:1]
-        if usual and usual[0].inode not in taken:
-            taken.add(usual[0].inode)
-            places.append(Place(reachable(usual)))
+    places += usual(listeners, taken)
     first, gaps = named(os.environ.get(VARIABLE, ""), listeners)
     return _merged(first, places), unknown + gaps
+
+
+def usual(listeners: Iterable[Listener | UnixListener], taken: set[int]) -> list[Place]:
+    """The usual port where something else is seen to listen: a container's proxy, say."""
+    listeners = list(listeners)
+    for address in LOOPBACK:
+        for socket in sockets.accepting(listeners, address, PORT)[:1]:
+            if socket.inode not in taken:
+                return [Place((replace(socket, address=address),))]
+    return []
 
 
 def reachable(held: Iterable[Listener | UnixListener]) -> tuple[Listener | UnixListener, ...]:
@@ -131,6 +134,8 @@ def named(url: str, listeners: list[Listener | UnixListener]) -> tuple[Place | N
     """The place that a URL names; no part of the URL but the address is ever shown."""
     if not url:
         return None, []
+    from redis.connection import parse_url  # noqa: PLC0415 - slow to load, and seldom needed
+
     try:
         parts = parse_url(url)  # type: ignore[no-untyped-call]
         reached = _addressed(parts, listeners)

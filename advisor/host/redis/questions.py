@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from advisor.documents import Unknown
 from advisor.host.redis import answers
-from advisor.host.redis.client import Client, Denied, Refused, Strange, connected
+from advisor.host.redis.client import (
+    NONSENSE,
+    Budget,
+    Client,
+    Denied,
+    NoAnswer,
+    Refused,
+    Strange,
+    connected,
+)
 from advisor.host.redis.places import VARIABLE
 
 if TYPE_CHECKING:
@@ -19,6 +28,7 @@ CONFIG = ("maxmemory*", "save", "appendonly", "*-threads")
 PAGE = 250
 PAGES = 4
 DATABASES = 16
+LATER = "ask again when it is less busy"
 ACL = "~* +info +config|get +select +scan +type"
 
 
@@ -27,18 +37,17 @@ def examine(place: Place) -> tuple[Redis | None, list[Unknown]]:
 
     None where none does, and for a Sentinel, which holds no data.
     """
+    budget = Budget()
     why = ""
     for socket in place.sockets:
-        with connected(socket, place.credentials.get(str(socket))) as client:
+        address, said = str(socket), place.credentials.get(str(socket))
+        with connected(socket, said, budget) as client:
             try:
-                return _examine(client, str(socket))
+                return _examine(client, address)
             except Refused as refusal:
-                password = place.credentials.get(str(socket)) is not None
-                return answers.nothing(str(socket)), [
-                    _refused(str(socket), refusal, password=password)
-                ]
-            except Strange as strange:
-                why = why or str(strange)
+                return answers.nothing(address), [_refused(address, refusal, asked=bool(said))]
+            except NoAnswer as error:
+                why = why or str(error)
     return None, [
         Unknown(
             what=f"whether Redis listens at {', '.join(map(str, place.sockets))}",
@@ -51,10 +60,12 @@ def examine(place: Place) -> tuple[Redis | None, list[Unknown]]:
 def _examine(client: Client, address: str) -> tuple[Redis | None, list[Unknown]]:
     try:
         info = client.ask("INFO")
-    except Denied:
-        return answers.nothing(address), [_denied(address, "the state", "its ACL denies INFO")]
+    except Denied as error:
+        if error.acl:
+            return answers.nothing(address), [_gap(address, "the state", error)]
+        raise
     if not isinstance(info, str) or "redis_version" not in answers.parse_info(info):
-        raise Strange("no answer as Redis gives it")
+        raise Strange(NONSENSE)
     if answers.parse_info(info).get("redis_mode") == "sentinel":
         return None, []
     config, unknown = _config(client, address)
@@ -67,9 +78,8 @@ def _config(client: Client, address: str) -> tuple[dict[str, str], list[Unknown]
     try:
         for name in CONFIG:
             config |= answers.parse_config(client.ask("CONFIG", "GET", name))
-    except Denied:
-        what = "the snapshots and I/O threads"
-        return config, [_denied(address, what, "CONFIG GET is denied or renamed")]
+    except NoAnswer as error:
+        return config, [_gap(address, "the snapshots and I/O threads", error)]
     return config, []
 
 
@@ -88,9 +98,8 @@ def _broker(client: Client, address: str, info: str) -> tuple[str | None, list[U
             }
             found |= answers.queues((names - answers.TYPICAL.keys()) | present)
             unseen += 0 if whole else max(0, keys - len(names))
-    except Denied:
-        why = "SELECT, SCAN or TYPE is denied"
-        return None, [_denied(address, "whether it is a broker", why)]
+    except NoAnswer as error:
+        return None, [_gap(address, "the queues", error)]
     if not found and unseen:
         return None, [
             Unknown(
@@ -111,23 +120,28 @@ def _names(client: Client) -> tuple[set[str], bool]:
             case [str() as cursor, list() as page]:
                 names |= {name for name in page if isinstance(name, str)}
             case _:
-                raise Strange("no answer as Redis gives it")
+                raise Strange(NONSENSE)
         if cursor == "0":
             return names, True
     return names, False
 
 
-def _refused(address: str, refusal: Refused, *, password: bool) -> Unknown:
-    if not refusal.wants_password:
-        return Unknown(what=f"Redis at {address}", why=str(refusal), remedy="ask again later")
-    if password:
-        why = f"the user or password of {VARIABLE} is refused"
-        return Unknown(what=f"Redis at {address}", why=why, remedy=_remedy(address))
-    return Unknown(what=f"Redis at {address}", why=str(refusal), remedy=_remedy(address))
+def _refused(address: str, refusal: Refused, *, asked: bool) -> Unknown:
+    wrong = f"the user or password of {VARIABLE} is refused"
+    return Unknown(
+        what=f"the state of Redis at {address}",
+        why=wrong if refusal.password and asked else str(refusal),
+        remedy=_remedy(address) if refusal.password else LATER,
+    )
 
 
-def _denied(address: str, what: str, why: str) -> Unknown:
-    return Unknown(what=f"{what} of Redis at {address}", why=why, remedy=_remedy(address))
+def _gap(address: str, what: str, error: NoAnswer) -> Unknown:
+    remedy = _remedy(address)
+    if isinstance(error, Strange):
+        remedy = LATER
+    elif isinstance(error, Denied) and not error.acl:
+        remedy = "look in its configuration file: rename-command may hide it"
+    return Unknown(what=f"{what} of Redis at {address}", why=str(error), remedy=remedy)
 
 
 def _remedy(address: str) -> str:

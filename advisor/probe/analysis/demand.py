@@ -16,29 +16,42 @@ if TYPE_CHECKING:
     from advisor.probe.analysis.observation import Load, Observation
 
 
+# Cores: a server's own housekeeping, one or two thousandths a process, is part of what it costs
+# to serve. What burns more is an app's background work, and no request's.
+BACKGROUND_CORES = 0.02
+
+
 def cpu_per_request(seen: Observation, load: Load | None) -> Estimate | None:
-    """D = busy CPU / completions (Denning and Buzen 1978), what the server burns idle taken off."""
+    """D = busy CPU / completions (Denning and Buzen 1978), an app's background work taken off."""
     if load is None or seen.server is None or not load.completed:
         return None
+    background = seen.idle_cores if seen.idle_cores > BACKGROUND_CORES else 0.0
     return statistics.ratio(
-        [w.server_cpu_s - seen.idle_cores * w.seconds for w in load.windows],
+        [w.server_cpu_s - background * w.seconds for w in load.windows],
         [w.completed for w in load.windows],
         n=load.completed,
     )
 
 
-def cpu_at_the_knee(seen: Observation, load: Load | None) -> Estimate | None:
+def cpu_at_the_knee(seen: Observation) -> Estimate | None:
     """The CPU per request that stands for the app: its interval holds another load's figure.
 
     Another load, by another client or a moment later, differs by more than one load's windows
-    show; how much more is taken from the visits to the knee and from what the benchmark's apps
-    showed (`statistics.another`).
+    show; how much more is taken from the visits to the knee, and from what is known of servers
+    as busy as this one.
     """
+    load = seen.saturated
     within = cpu_per_request(seen, load)
-    if within is None:
+    if within is None or load is None or seen.server is None:
         return None
-    visits = [cpu_per_request(seen, visit) for visit in seen.visits]
-    return statistics.another(within, [visit.value for visit in visits if visit])
+    most = min(seen.cpu_left(load), len(seen.server.workers) or 1)
+    utilisation = load.server_cores / most if most else 1.0
+    visits = [cpu_per_request(seen, visit) for visit in seen.busiest]
+    return statistics.another(
+        within,
+        [visit.value for visit in visits if visit],
+        prior=statistics.between_loads(utilisation),
+    )
 
 
 def threads(seen: Observation, load: Load | None) -> ThreadDemand | None:

@@ -59,12 +59,18 @@ def unseen(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter
 
 
 def cpu(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
-    """The workers use what CPU is left to them."""
+    """The workers use what CPU is left to them, where the connections lay evenly."""
+    top = max((top, *seen.visits), key=lambda load: load.server_cores)
     left = seen.cpu_left(top)
     if top.throttled_s:
         evidence["throttled_s"] = round(top.throttled_s, 3)
     if not left or top.server_cores < SATURATED * left:
         return None
+    evidence |= {
+        "server_cpu_cores": round(top.server_cores, 3),
+        "cpu_left_cores": round(left, 3),
+        "connections": top.connections,
+    }
     why = (
         f"the workers used {top.server_cores:.2f} of the {left:.2f} cores left to them at "
         f"{top.connections} connections"

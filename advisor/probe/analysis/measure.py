@@ -51,9 +51,8 @@ def measurement(
     `routes` are paths with weights, `errors` counts by their index; `workers` have the memory
     they have after it, as `holdings` tells in detail; `interface` is where clients come in.
     """
-    top = seen.knee or (seen.steps[-1] if seen.steps else None)
-    limiter = verdict.judge(seen)
-    cpu, blocked = demand.cpu_at_the_knee(seen, top), demand.blocked_per_request(seen)
+    top, limiter = seen.saturated, verdict.judge(seen)
+    cpu, blocked = demand.cpu_at_the_knee(seen), demand.blocked_per_request(seen)
     missing = gaps.gaps(seen, top, demand=cpu, blocked=blocked, limiter=limiter)
     modest, knee = _modest(seen), _knee(seen)
     rate = knee.value if knee else None
@@ -74,6 +73,7 @@ def measurement(
         latency_s=_latency(modest),
         throughput=Throughput(
             knee_rps=knee,
+            knee_connections=top.connections if knee and top else None,
             steps=[_step(seen, step) for step in seen.steps],
             open_loop=_open_loop(seen),
         ),
@@ -139,7 +139,8 @@ def _latency(modest: Load | None) -> dict[Literal["p50", "p99"], Estimate | None
 def _knee(seen: Observation) -> Estimate | None:
     if seen.knee is None or not seen.plateau:
         return None
-    windows = seen.knee.windows
+    loads = seen.visits or (seen.knee,)
+    windows = [window for load in loads for window in load.windows]
     return statistics.ratio(
         [w.completed for w in windows], [w.seconds for w in windows], n=len(windows)
     )

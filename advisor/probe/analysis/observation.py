@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from advisor.probe.sample.waits import Waits
 
 
+BUSY = 0.93
 EVENT_LOOPS = ("uvicorn", "asgi", "hypercorn", "granian")
 
 
@@ -190,8 +191,9 @@ class OpenLoad:
 class Observation:
     """Everything a probe saw. `steps` are in the order of their connections, 1 and 2 first.
 
-    `visits` are the loads at the knee's connections, each after a pause; `routes` every route
-    of a mix alone on two connections.
+    `knee` is the step at which the rate no longer grew, `visits` are the loads at the fewest
+    connections that gave it, each after a pause and over fresh ones; `routes` every route of a
+    mix alone on two connections.
 
     `knee_sought` is why no knee was looked for, where it was not. `cores` is what the server
     may use, `host_cores` what the machine has; `shares_limit` says that the generator lives
@@ -223,6 +225,22 @@ class Observation:
         """The server, where its workers are event loops; None where they are not, or unknown."""
         server = self.server
         return server if server and is_event_loop(server.worker_class) else None
+
+    @property
+    def busiest(self) -> tuple[Load, ...]:
+        """The visits in which the workers were about as busy as in any.
+
+        In the others some idled because of where the connections happened to land.
+        """
+        most = max((visit.server_cores for visit in self.visits), default=0.0)
+        return tuple(visit for visit in self.visits if visit.server_cores >= BUSY * most)
+
+    @property
+    def saturated(self) -> Load | None:
+        """What stands for the app at its knee: the busiest visits, else the highest step."""
+        if self.busiest:
+            return self.busiest[0].joined_by(self.busiest[1:])
+        return self.knee or (self.steps[-1] if self.steps else None)
 
     def cpu_left(self, load: Load) -> float:
         """Cores the server could have used during a step: its limit, less what others took."""

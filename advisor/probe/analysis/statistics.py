@@ -52,27 +52,38 @@ def ratio(
     return Estimate(value=value, low=max(floor, min(low, value)), high=max(high, value), n=n)
 
 
-# What one load's CPU per request differs from the next one's, relative, one standard deviation:
-# over the apps of benchmarks/measurement.py. Counts as so many visits' worth of evidence.
-BETWEEN_LOADS = 0.04
-BETWEEN_LOADS_WEIGHT = 4
+# Counts as so many visits' worth of evidence.
+PRIOR_WEIGHT = 6
 
 
-def another(estimate: Estimate, visits: Sequence[float]) -> Estimate:
+def between_loads(utilisation: float) -> float:
+    """How far one load's CPU per request lies from the next one's: a relative standard deviation.
+
+    Busy processes repeat themselves within some 3.5 %; ones that mostly sleep do not, because
+    waking up costs what the caches, the kernel and the hypervisor make of it: some 20 %, from
+    minute to minute, with the same client on the same launch (benchmarks/measurement.py prints
+    how far its reference differs from itself). `utilisation` is of the cores that they could
+    use, 0 to 1.
+    """
+    return 0.035 + 0.15 * (1 - min(1.0, max(0.0, utilisation))) ** 4
+
+
+def another(estimate: Estimate, visits: Sequence[float], *, prior: float) -> Estimate:
     """The same value with the interval of what *another* load would give.
 
-    The spread between visits is a mean of theirs and of the prior, weighted by degrees of
-    freedom (a scaled inverse chi-squared prior; Gelman et al. 2013, 2.6); both a new load and the
-    mean of the visits vary by it. Independent parts add in squares (GUM, JCGM 100:2008, 5.1.2).
+    The spread between visits is a mean of theirs and of the `prior` (a relative standard
+    deviation), weighted by degrees of freedom (a scaled inverse chi-squared prior; Gelman et al.
+    2013, 2.6); both a new load and the mean of the visits vary by it. Independent parts add in
+    squares (GUM, JCGM 100:2008, 5.1.2).
 
-    >>> another(Estimate(value=1.0, low=1.0, high=1.0, n=9), [1.0]).high.__round__(2)
+    >>> round(another(Estimate(value=1.0, low=1.0, high=1.0, n=9), [1.0], prior=0.04).high, 2)
     1.14
     """
     count = max(1, len(visits))
     mean = sum(visits) / count if visits else estimate.value
     seen = sum((visit / mean - 1) ** 2 for visit in visits) if mean > 0 else 0.0
-    freedom = BETWEEN_LOADS_WEIGHT + count - 1
-    variance = (BETWEEN_LOADS_WEIGHT * BETWEEN_LOADS**2 + seen) / freedom
+    freedom = PRIOR_WEIGHT + count - 1
+    variance = (PRIOR_WEIGHT * prior**2 + seen) / freedom
     half = _t95(freedom) * math.sqrt(variance * (1 + 1 / count)) * estimate.value
     low = estimate.value - math.hypot(estimate.value - estimate.low, half)
     high = estimate.value + math.hypot(estimate.high - estimate.value, half)

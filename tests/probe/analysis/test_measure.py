@@ -84,16 +84,21 @@ def document(seen: Observation, routes: dict[str, float] | None = None) -> measu
             )
         ],
         workers=WORKERS,
-        around=measure.Around(unknown=(Unknown(what="disk", why="denied", remedy="root"),)),
+        holdings=None,
+        interface=None,
         cost=Cost(requests=1, duration_s=1, client_cpu_s=1, server_cpu_s=1),
-        unknown=[],
+        unknown=[Unknown(what="disk", why="denied", remedy="root")],
     )
 
 
-def test_the_demand_is_the_cpu_at_the_knee_without_what_the_server_burns_idle() -> None:
+def test_the_demand_is_the_cpu_at_the_knee_without_an_apps_background_work() -> None:
     made = document(observation())
     assert made.cpu_per_request_s is not None
     assert made.cpu_per_request_s.value == pytest.approx((1.6 - 0.05) / 1000)
+    # A server's own housekeeping is part of what it costs to serve.
+    quiet = document(observation(idle_cores=0.01)).cpu_per_request_s
+    assert quiet is not None
+    assert quiet.value == pytest.approx(1.6 / 1000)
     assert made.cpu_per_request_s.n == 4000
 
 
@@ -101,6 +106,16 @@ def test_windows_that_agree_do_not_make_a_demand_certain() -> None:
     demand = document(observation()).cpu_per_request_s
     assert demand is not None
     assert 1.05 * demand.value < demand.high < 1.25 * demand.value
+
+
+def test_servers_that_mostly_sleep_are_less_sure() -> None:
+    def width(cores: float) -> float:
+        load = Load(8, (window(1000, (cores, 0.0)),) * 4, (0.02,) * 4000)
+        demand = document(observation(knee=load, idle_cores=0.0)).cpu_per_request_s
+        assert demand is not None
+        return (demand.high - demand.low) / demand.value
+
+    assert width(1.8) < width(0.5) < width(0.1)
 
 
 def test_visits_that_agree_make_it_surer_and_visits_that_differ_less_sure() -> None:
@@ -114,6 +129,17 @@ def test_visits_that_agree_make_it_surer_and_visits_that_differ_less_sure() -> N
         return demand.high - demand.low
 
     assert width(top, top, top) < width(top) < width(top, other, top)
+
+
+def test_a_visit_in_which_some_workers_idled_does_not_price_a_request() -> None:
+    even = Load(16, (window(2000, (0.95, 0.95)),) * 4, (0.02,) * 8000)
+    uneven = Load(16, (window(1000, (0.8, 0.0)),) * 4, (0.02,) * 4000)
+    made = document(observation(visits=(even, uneven), idle_cores=0.0))
+    assert made.cpu_per_request_s is not None
+    assert made.cpu_per_request_s.value == pytest.approx(1.9 / 2000)
+    assert made.throughput.knee_connections == 16
+    assert made.throughput.knee_rps is not None
+    assert made.throughput.knee_rps.value == pytest.approx(1500)  # both are what happens
 
 
 def test_the_wait_is_what_of_a_lone_response_nothing_else_explains() -> None:

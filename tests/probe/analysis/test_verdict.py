@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from advisor.documents import Server, Worker
+from advisor.documents import Limiter, Server, Worker
 from advisor.probe.analysis.observation import Load, Observation, Window, is_event_loop
 from advisor.probe.analysis.verdict import judge
+from advisor.probe.sample.canary import Canary
+from advisor.probe.sample.stacks import Frame, Place, Stacks
 from advisor.probe.sample.waits import Waits
 
 
@@ -188,6 +190,15 @@ def test_a_plateau_that_leaves_a_tenth_of_the_cpu_is_never_cpu() -> None:
         assert judge(seen(server("uvicorn", 2), LONE, top)).verdict != "cpu"
 
 
+def test_connections_that_landed_badly_in_the_doubling_do_not_hide_a_full_cpu() -> None:
+    last = load(16, 5000, response_s=0.002, cores=(0.99, 0.3))
+    even = load(16, 8000, response_s=0.001, cores=(0.93, 0.92))
+    assert judge(seen(server("uvicorn", 2), LONE, last)).verdict == "concurrency"
+    limiter = judge(seen(server("uvicorn", 2), LONE, last, visits=(last, even)))
+    assert limiter.verdict == "cpu"
+    assert limiter.evidence["server_cpu_cores"] == 1.85
+
+
 def test_no_step_at_all_is_unknown() -> None:
     empty = replace(seen(UVICORN, LONE, LONE), steps=(), knee=None)
     assert judge(empty).verdict == "unknown"
@@ -207,3 +218,24 @@ def test_no_step_at_all_is_unknown() -> None:
 )
 def test_event_loops(name: str | None, expected: bool) -> None:
     assert is_event_loop(name) is expected
+
+
+def blocked(canary: Canary | None, stacks: Stacks | None = None) -> Limiter:
+    top = load(8, 50, response_s=0.16, waits=waits(hrtimer_nanosleep=80, ep_poll=20))
+    return judge(seen(UVICORN, LONE, top, canary=canary, stacks=stacks))
+
+
+def test_a_canary_makes_a_blocked_loop_surer_or_less_sure() -> None:
+    confirmed = blocked(Canary(pid=101, alone_s=0.02, beside_s=0.038, samples=9))
+    contradicted = blocked(Canary(pid=101, alone_s=0.02, beside_s=0.0202, samples=9))
+    assert contradicted.confidence < blocked(None).confidence < confirmed.confidence
+    assert confirmed.evidence["canary"] == "serialised"
+    assert "1.9 times as long" in confirmed.why
+    assert contradicted.evidence["canary"] == "concurrent"
+
+
+def test_the_stacks_name_the_line() -> None:
+    place = Place(Frame("/srv/shop/views.py", 12, "items"), Frame("/lib/x.py", 3, "recv"))
+    found = blocked(None, Stacks(dumps=9, samples=8, place=place, count=7))
+    assert found.evidence["where"] == "/srv/shop/views.py:12 in items"
+    assert "where" not in blocked(None, Stacks(dumps=9, samples=0, place=None, count=0)).evidence
