@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 APPS = Path(__file__).parent.parent / "tests" / "apps"
 REFERENCE_CPU_S = 1.0
-SECONDS = (2, 25)
+SECONDS = (3, 25)
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ class Processes:
     def reference_half(self, url: str, connections: int) -> float:
         """CPU seconds of the processes for each request that wrk completed: half a second of it."""
         began = self.used()
-        referee(url, seconds=2, connections=connections)
-        cores = (self.used() - began) / 2
+        referee(url, seconds=1, connections=connections)
+        cores = self.used() - began
         least, most = SECONDS
         seconds = math.ceil(min(most, max(least, REFERENCE_CPU_S / 2 / max(cores, 1e-3))))
         before = self.used()

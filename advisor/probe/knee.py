@@ -67,7 +67,7 @@ class AtTheKnee:
         if room < 1 or not on.alone():
             return
         wanted = ENOUGH_CPU_S / VISITS / max(knee.server_cores, 1e-9)
-        seconds = min(max(1.0, wanted), 4.0, room)
+        seconds = min(max(1.5, wanted), 4.0, room)
         windows = max(4, min(8, int(seconds / 0.25)))
         on.engine.hang_up()
         self.visits.append(

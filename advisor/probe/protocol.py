@@ -11,14 +11,16 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from advisor.probe.analysis.gaps import BUSY_HOST_CORES
 from advisor.probe.analysis.limiters import SATURATED
 from advisor.probe.analysis.observation import (
     Load,
     Observation,
     Window,
     is_event_loop,
+    window,
 )
-from advisor.probe.analysis.verdict import MAX_ERRORS
+from advisor.probe.analysis.verdict import MAX_ERRORS, MAX_STEAL
 from advisor.probe.knee import GROWTH, AtTheKnee
 from advisor.probe.sample import clocks
 
@@ -70,12 +72,25 @@ class Protocol:
         return self._observation(knee if self.on.alone() else None, plateau=plateau)
 
     async def _watch_others(self) -> None:
+        """Before a request is sent: who else uses the app, and is the host quiet?"""
         on = self.on
         on.progress(f"Watching for others' traffic ({WATCH_S:g} s).")
+        before, throttled = clocks.read(on.around.pids), clocks.throttled_s(on.around.cgroups)
         end = time.perf_counter() + WATCH_S
         while time.perf_counter() < end and not on.others:
             on.look(ended=True)
             await asyncio.sleep(0.02)
+        seen = window(before, clocks.read(on.around.pids), (), 0)
+        on.idle.append(seen)
+        others, steal = seen.others_cpu / seen.seconds, seen.steal / seen.seconds
+        if others > BUSY_HOST_CORES:
+            on.progress(
+                f"Other processes use {others:.2f} cores: the figures will be less certain."
+            )
+        if steal > MAX_STEAL * on.around.host_cores:
+            on.progress(f"The hypervisor takes {steal:.2f} cores away (steal).")
+        if clocks.throttled_s(on.around.cgroups) > throttled:
+            on.progress("A CPU quota already holds the app back.")
 
     async def _warm_up(self) -> float:
         """Load one connection until two windows agree within 10 %; the response time in s."""

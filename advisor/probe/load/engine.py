@@ -92,9 +92,11 @@ class Engine:
 
     async def drain(self, *, patience_s: float = 10.0) -> None:
         """Rest, and wait for what is in flight: a server works on it regardless."""
-        self.rest()
         deadline = time.perf_counter() + patience_s
         # An event instead of a look every 2 ms would cost every request.
+        while self._due and time.perf_counter() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)  # what fell due before the end is still sent
+        self.rest()
         while (self.in_flight or self._opening) and time.perf_counter() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
