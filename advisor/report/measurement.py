@@ -161,7 +161,9 @@ def _arrived(observed: Observed | None) -> list[str]:
 def _knee(measured: Measurement) -> str:
     knee = measured.throughput.knee_rps
     if knee is not None:
-        return f"{rate(knee.value)}{spread(knee)}"
+        over = measured.throughput.knee_connections
+        where = f", over {count(over, 'connection')}" if over else ""
+        return f"{rate(knee.value)}{spread(knee)}{where}"
     return "not looked for" if measured.mode == "observe" else "not found"
 
 

@@ -495,3 +495,8 @@ def test_no_name_breaks_the_width(text: str) -> None:
         http=[fact(f"/{text}")],
     )
     assert max(map(len, table(named).splitlines())) <= 80
+
+
+def test_the_knee_says_over_how_many_connections() -> None:
+    assert "over 16 connections" in words(but(throughput={"knee_connections": 16}))
+    assert "connections" not in words(EXAMPLE).split("rate at the knee")[1].split("response")[0]

@@ -20,7 +20,8 @@ import psutil
 from advisor.documents import Unknown
 from advisor.host import processes
 from advisor.host.proxies import program
-from advisor.host.proxies.nginx_site import Configuration, Directive
+from advisor.host.proxies.nginx_directive import Directive
+from advisor.host.proxies.nginx_site import Configuration
 from advisor.host.tree import clean, content, under
 
 if TYPE_CHECKING:

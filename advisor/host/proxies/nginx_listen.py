@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from advisor.host.proxies.nginx_site import Directive
+    from advisor.host.proxies.nginx_directive import Directive
 
 LISTEN = re.compile(
     r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|\*|[^\[\]:]*[^\[\]:\d-][^\[\]:]*|\d+(?:\.\d+){3}):?)?"

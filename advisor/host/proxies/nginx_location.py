@@ -12,7 +12,7 @@ from advisor.host.proxies.nginx_listen import matches
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from advisor.host.proxies.nginx_site import Directive
+    from advisor.host.proxies.nginx_directive import Directive
 
 MODIFIERS = ("=", "~*", "~", "^~", "@")
 MAX_JUMPS = 5  # nginx itself gives up after ten internal redirects

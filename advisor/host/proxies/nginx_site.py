@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.host.proxies import nginx_location
+from advisor.host.proxies.nginx_directive import Directive
 from advisor.host.proxies.nginx_listen import Place, listening, named
 from advisor.host.proxies.site import AccessLog, Site
 from advisor.host.tree import clean, under
@@ -29,23 +30,6 @@ PASSES = {
     "scgi_pass": 80,
 }
 SCHEME = re.compile(r"(?P<scheme>[a-z]+)://(?P<rest>.*)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Directive:
-    """One directive, with the directives inside it where it is a block."""
-
-    name: str
-    args: tuple[str, ...] = ()
-    block: tuple[Directive, ...] | None = None
-
-    def all(self, name: str) -> Iterator[Directive]:
-        """The directives of that name right inside the block."""
-        return (entry for entry in self.block or () if entry.name == name)
-
-    def has(self, *names: str) -> bool:
-        """Whether one of them stands right inside the block."""
-        return any(entry.name in names for entry in self.block or ())
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.host.proxies import nginx, nginx_location, nginx_site
+from advisor.host.proxies.nginx_directive import Directive
 from advisor.host.proxies.nginx_listen import Place, parse_listen
-from advisor.host.proxies.nginx_site import Configuration, Directive
+from advisor.host.proxies.nginx_site import Configuration
 from advisor.host.proxies.site import AccessLog, Site
 
 if TYPE_CHECKING:
