@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.host.proxies import nginx_location
-from advisor.host.proxies.nginx_directive import Directive
 from advisor.host.proxies.nginx_listen import Place, listening, named
 from advisor.host.proxies.site import AccessLog, Site
 from advisor.host.tree import clean, under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from advisor.host.proxies.nginx_directive import Directive
 
 
 # Directives that hand a request on, with the port of an upstream that names none.
