@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advisor.quantities import count, size
-from advisor.report.layout import paragraph, row, unknowns
+from advisor.report.layout import paragraph, printed, row, unknowns
 
 if TYPE_CHECKING:
     from advisor.documents import Cpu, Facts, Interface, Kernel, Limit, Memory, Redis, Server
@@ -17,7 +17,7 @@ def table(facts: Facts) -> str:
     """The facts in 80 columns, ending in a newline."""
     whose = "this process" if facts.pid is None else f"process {facts.pid}"
     host = facts.host
-    text = "\n".join(
+    return printed(
         [
             f"{host.name}: {host.os}, Linux {host.kernel}, {host.arch}",
             "",
@@ -33,11 +33,8 @@ def table(facts: Facts) -> str:
             *([] if facts.servers else ["", "No app server found running"]),
             *(line for store in facts.redis for line in ("", *_redis(store))),
             *unknowns(facts.unknown),
-            "",
         ]
     )
-    # Anybody may start a process whose command line holds a terminal's control sequences.
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def _cpu(cpu: Cpu) -> list[str]:

@@ -54,3 +54,12 @@ def unknowns(entries: Iterable[Unknown]) -> list[str]:
         lines.append(paragraph(f"{entry.what}: {entry.why}."))
         lines.append(paragraph(f"-> {entry.remedy}", indent=4))
     return ["", "Not known", *lines] if lines else []
+
+
+def printed(lines: Iterable[str]) -> str:
+    """The lines as one text, without what would speak to a terminal.
+
+    Paths, headers, URLs and names are others' text, and may hold control sequences.
+    """
+    text = "\n".join(lines)
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text) + "\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from advisor.quantities import count, duration, rate
 from advisor.report.grid import NOTHING, grid, shortened
-from advisor.report.layout import WIDTH, paragraph, row, spread, unknowns
+from advisor.report.layout import WIDTH, paragraph, printed, row, spread, unknowns
 from advisor.report.routes import answers, routes
 from advisor.report.workers import carried, workers
 
@@ -68,9 +68,7 @@ def table(measured: Measurement, *, saved_as: str | None = None) -> str:
         "Next",
         f"  {_next(measured, saved_as)}",
     ]
-    # Paths, headers and URLs are others' text, and may hold a terminal's control sequences.
-    text = "\n".join(lines)
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text) + "\n"
+    return printed(lines)
 
 
 def _who(target: Target) -> str:

@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from advisor.quantities import duration, rate, size
-from advisor.report.layout import WIDTH, paragraph, row, unknowns
+from advisor.report.layout import WIDTH, paragraph, printed, row, unknowns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def table(rec: Recommendation, *, saved_as: str | None = None) -> str:
         if saved_as
         else "  the same command with -o rec.yml, then: advisor render rec.yml -o deploy",
     ]
-    return "\n".join(lines) + "\n"
+    return printed(lines)
 
 
 def _outlook(seen: Outlook) -> list[str]:
