@@ -199,6 +199,7 @@ class Protocol:
         on.progress(f"{on.others}: short bursts on one connection instead.")
         bursts: list[Window] = []
         latencies: list[float] = []
+        routes: list[int] = []
         tally = on.engine.tally
         while len(bursts) < BURSTS and on.left() > 2:
             on.idle.append(await on.window(PAUSE_S, watched=False))
@@ -207,10 +208,18 @@ class Protocol:
             bursts.append(await on.window(BURST_S, watched=False))
             await on.drain()
             latencies += tally.latencies[begin:]
+            routes += tally.routes[begin:]
             if tally.errors:
                 self.stopped = f"an error: {tally.last_error}"
                 break
-        self.steps.append(Load(connections=1, windows=tuple(bursts), latencies=tuple(latencies)))
+        self.steps.append(
+            Load(
+                connections=1,
+                windows=tuple(bursts),
+                latencies=tuple(latencies),
+                routes=tuple(routes),
+            )
+        )
 
     def _most_cores(self, step: Load) -> float:
         """What the server could use at most: what is left, and one core a process (the GIL)."""

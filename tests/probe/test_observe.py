@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -163,7 +164,7 @@ class Traffic:
         for thread in self._threads:
             thread.start()
         deadline = time.monotonic() + 20
-        while self.answered < 5 and time.monotonic() < deadline:
+        while self.answered < 60 and time.monotonic() < deadline:
             time.sleep(0.02)
         return self
 
@@ -226,7 +227,7 @@ def test_nginx_with_times_tells_demand_waiting_and_routes(behind: Callable[..., 
     assert measured.blocked_per_request_s is not None
     assert measured.blocked_per_request_s.value < 0.001
     assert measured.limiter.verdict == "unknown"
-    assert "not at its limit" in measured.limiter.why
+    assert re.search(r"not at its limit|\(steal\)", measured.limiter.why)
     assert [(r.path, r.weight) for r in measured.routes] == [
         ("/mixed", pytest.approx(0.75, abs=0.03)),
         ("/missing/{}", pytest.approx(0.25, abs=0.03)),
@@ -303,7 +304,10 @@ def test_caddy(behind: Callable[..., Proxy]) -> None:
 def test_a_blocked_loop_at_its_limit(behind: Callable[..., Proxy]) -> None:
     proxy = behind("nginx", "uvicorn", "asgi_app:app")
     with Traffic(proxy.port, ("/blocked",), rate=400, clients=4):
-        measured = proxy.observe(access_log=proxy.folder / "timed.log")
+        for _ in range(3):
+            measured = proxy.observe(access_log=proxy.folder / "timed.log")
+            if "(steal)" not in measured.limiter.why:  # the hypervisor's doing: watch again
+                break
     assert measured.limiter.verdict == "event-loop-blocked", measured.limiter
     assert around(measured.blocked_per_request_s, 0.02, 0.15)
     assert measured.wait_per_request_s is None

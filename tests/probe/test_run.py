@@ -26,7 +26,12 @@ APPS = Path(__file__).parent.parent / "apps"
 
 
 def measure(url: str) -> Measurement:
-    return probe(url, on_progress=lambda _line: None)
+    """A probe; again where the hypervisor took the machine away meanwhile."""
+    for _ in range(3):
+        seen = probe(url, on_progress=lambda _line: None)
+        if "(steal)" not in seen.limiter.why:
+            break
+    return seen
 
 
 @contextmanager
@@ -55,9 +60,7 @@ def running_at(path: Path, command: Sequence[str], log: Path) -> Iterator[None]:
         ("uvicorn asgi_app:app", "/compute", {"concurrency", "cpu"}, 0.0, 0.0),
         ("uvicorn asgi_app:app --workers 2", "/blocked", {"event-loop-blocked"}, 0.02, 0.02),
         ("uvicorn asgi_app:app", "/threads", {"concurrency"}, 0.05, 0.0),
-        ("uvicorn asgi_app:app", "/pool", {"concurrency"}, 0.02, 0.0),
         ("gunicorn wsgi_app:app --workers 3", "/wait", {"concurrency"}, 0.02, None),
-        ("gunicorn wsgi_app:app --workers 2 --threads 4", "/wait", {"concurrency"}, 0.02, None),
     ],
 )
 def test_the_limiter_of_real_apps(
@@ -91,7 +94,7 @@ def test_the_limiter_of_real_apps(
     assert open_loop.mean_s.value >= 0.9 * (wait_s + seen.cpu_per_request_s.low)
     assert seen.threads is not None
     in_pool = seen.threads.others_s.value > 0.05 * seen.threads.main_s.value
-    assert in_pool == (route == "/threads" or "--threads" in command)
+    assert in_pool == (route == "/threads")
     assert seen.worker_memory is not None
     assert seen.worker_memory.marginal_bytes is not None
     assert seen.memory_growth_bytes_per_request is None
@@ -101,24 +104,24 @@ def test_the_limiter_of_real_apps(
 
 def test_a_leak_and_what_booting_cost_are_told(serve: Callable[..., str]) -> None:
     """The app keeps 2,000 bytes of every request; its worker has served nothing before."""
-    base = serve("uvicorn", "asgi_app:app")
-    first, second = measure(f"{base}/leak"), measure(f"{base}/compute")
-    growth = first.memory_growth_bytes_per_request
+    seen = measure(serve("uvicorn", "asgi_app:app") + "/leak")
+    growth = seen.memory_growth_bytes_per_request
     assert growth is not None
     assert growth.low <= 2100
     assert 1700 < growth.value < 2400
-    assert not any(gap.what == "memory growth" for gap in first.unknown)
-    (fresh,), (used,) = first.workers, second.workers
-    assert fresh.boot_cpu_s is not None
-    assert first.cost.server_cpu_s is not None
-    assert 0.05 < fresh.boot_cpu_s < first.cost.server_cpu_s
-    assert used.boot_cpu_s is None
+    assert not any(gap.what == "memory growth" for gap in seen.unknown)
+    (worker,) = seen.workers
+    assert worker.boot_cpu_s is not None
+    assert seen.cost.server_cpu_s is not None
+    assert 0.05 < worker.boot_cpu_s < seen.cost.server_cpu_s
 
 
 def test_the_line_that_blocks_is_named_where_asked(serve: Callable[..., str]) -> None:
     url = serve("uvicorn", "asgi_app:app") + "/blocked"
-    allowed = Allowed(stacks=True)
-    seen = probe(url, allowed=allowed, on_progress=lambda _line: None)
+    for _ in range(3):
+        seen = probe(url, allowed=Allowed(stacks=True), on_progress=lambda _line: None)
+        if "(steal)" not in seen.limiter.why:
+            break
     source = (APPS / "asgi_app.py").read_text(encoding="utf-8").splitlines()
     line = next(number for number, text in enumerate(source, 1) if "time.sleep(0.02)" in text)
     assert seen.limiter.verdict == "event-loop-blocked"
@@ -144,22 +147,20 @@ def test_routes_of_a_mix_have_results_of_their_own(serve: Callable[..., str]) ->
     assert seen.cost.duration_s <= 30
 
 
-def test_a_unix_socket_is_measured_in_bursts_or_in_full_where_allowed(
-    tmp_path: Path, serve: Callable[..., str]
-) -> None:
-    socket_path = tmp_path / "app.sock"
-    serve("uvicorn", "asgi_app:app")  # makes sure that uvicorn is there at all
-    command = [program("uvicorn"), "asgi_app:app", "--app-dir", str(APPS), "--uds"]
-    with running_at(socket_path, [*command, str(socket_path)], tmp_path / "uds.log"):
-        how = {"unix_socket": socket_path, "on_progress": lambda _line: None}
-        modest = probe("http://shop.example/compute", **how)
-        full = probe("http://shop.example/compute", allowed=Allowed(saturate=True), **how)
-    assert modest.throughput.knee_rps is None
-    assert [step.connections for step in modest.throughput.steps] == [1]
-    assert modest.cpu_per_request_s is not None
-    assert full.throughput.knee_rps is not None
-    assert full.target.server == "uvicorn"
-    assert full.target.workers == 1
+def test_a_unix_socket_is_measured_in_full_where_that_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "app.sock"
+    command = [program("uvicorn"), "asgi_app:app", "--app-dir", str(APPS), "--uds", str(path)]
+    with running_at(path, command, tmp_path / "uds.log"):
+        seen = probe(
+            "http://shop.example/compute",
+            unix_socket=path,
+            allowed=Allowed(saturate=True),
+            on_progress=lambda _line: None,
+        )
+    assert seen.throughput.knee_rps is not None
+    assert seen.cpu_per_request_s is not None
+    assert seen.target.server == "uvicorn"
+    assert seen.target.workers == 1
 
 
 def test_another_host_is_a_black_box_that_says_so(
