@@ -19,6 +19,7 @@ GROWTH = 1.05
 VISITS = 3
 ENOUGH_CPU_S = 1.2
 EACH_WORKER = 8
+FEWEST_ANSWERS = 20
 OPEN_LOOP_S = 3.0
 
 
@@ -32,12 +33,16 @@ class AtTheKnee:
     open_load: OpenLoad | None = None
     seen_stacks: Stacks | None = None
 
-    async def measure(self, steps: list[Load], last: Load) -> tuple[list[Load], Load]:
+    async def measure(
+        self, steps: list[Load], last: Load, *, plateau: bool
+    ) -> tuple[list[Load], Load]:
         """Visits where the rate stopped growing, and the open-loop check between them.
 
         Gives the steps with the visits among them, and the last of the doubling with what the
         workers wait for there.
         """
+        if not plateau:
+            return steps, replace(last, waits=await self._look_closer(last.connections))
         best = max(step.rps for step in steps)
         knee = next(step for step in steps if GROWTH * step.rps >= best)
         connections = self._enough_for_all(knee.connections)
@@ -64,10 +69,11 @@ class AtTheKnee:
         """
         on = self.on
         room = on.left() - left_for_later_s
-        if room < 1 or not on.alone():
+        least = max(1.5, FEWEST_ANSWERS / max(knee.rps, 1e-9))
+        if room < least or not on.alone():
             return
         wanted = ENOUGH_CPU_S / VISITS / max(knee.server_cores, 1e-9)
-        seconds = min(max(1.5, wanted), 4.0, room)
+        seconds = min(max(least, min(wanted, 4.0)), room)
         windows = max(4, min(8, int(seconds / 0.25)))
         on.engine.hang_up()
         self.visits.append(

@@ -68,7 +68,7 @@ class Protocol:
         await self._each_route()
         knee, plateau = await self._find_knee()
         if knee and self.on.alone() and knee.error_ratio <= MAX_ERRORS:
-            self.steps, knee = await self.at_the_knee.measure(self.steps, knee)
+            self.steps, knee = await self.at_the_knee.measure(self.steps, knee, plateau=plateau)
         return self._observation(knee if self.on.alone() else None, plateau=plateau)
 
     async def _watch_others(self) -> None:
