@@ -146,9 +146,9 @@ class Protocol:
         """Double the connections until the rate stops growing: the last step, and if it did."""
         on = self.on
         first, flat = self.steps[0], 0
-        most = on.engine.caps.connections
+        cap = on.engine.caps.connections
         connections = 4
-        while on.left() > 4 and connections <= most and on.alone() and not on.engine.spent:
+        while on.left() > 4 and connections <= cap and on.alone() and not on.engine.spent:
             best = max(step.rps for step in self.steps)
             step = await self._step(connections, windows=4, rps=best)
             if step.error_ratio > MAX_ERRORS:
@@ -156,7 +156,8 @@ class Protocol:
                 return step, False
             flat = flat + 1 if step.rps < GROWTH * best else 0
             slow = step.response_s > HARM * max(first.response_s, 0.001)
-            full = step.server_cores >= SATURATED * self._most_cores(step)
+            most = self._observation(None, plateau=False).most_cores(step)
+            full = step.server_cores >= SATURATED * most
             # A few connections can all have fallen on one worker: that queue proves nothing.
             queued = connections >= 16 and step.queue(first.response_s) > connections / 2
             if flat >= 2 or (flat and (slow or full or queued)):
@@ -170,8 +171,8 @@ class Protocol:
             self.stopped = on.others
         elif on.engine.spent:
             self.stopped = f"it moved {on.engine.caps.total_bytes / 1024**3:g} GiB, its most"
-        elif connections > most:
-            self.stopped = f"the most it sends is {most} connections"
+        elif connections > cap:
+            self.stopped = f"the most it sends is {cap} connections"
         else:
             self.stopped = f"its time was up; a lone request takes {first.response_s * 1e3:.1f} ms"
         return self.steps[-1], flat > 0
@@ -220,12 +221,6 @@ class Protocol:
                 routes=tuple(routes),
             )
         )
-
-    def _most_cores(self, step: Load) -> float:
-        """What the server could use at most: what is left, and one core a process (the GIL)."""
-        left = self._observation(None, plateau=False).cpu_left(step)
-        server = self.on.around.server
-        return min(left, len(server.workers)) if server and server.workers else left
 
     def _observation(self, knee: Load | None, *, plateau: bool) -> Observation:
         on, around = self.on, self.on.around

@@ -44,7 +44,7 @@ def cpu_at_the_knee(seen: Observation) -> Estimate | None:
     within = cpu_per_request(seen, load)
     if within is None or load is None or seen.server is None:
         return None
-    most = min(seen.cpu_left(load), len(seen.server.workers) or 1)
+    most = seen.most_cores(load)
     utilisation = load.server_cores / most if most else 1.0
     visits = [cpu_per_request(seen, visit) for visit in seen.busiest]
     return statistics.another(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from advisor.probe.sample.waits import Waits
 
 
-BUSY = 0.93
+BUSY, LIMITED = 0.93, 0.7
 EVENT_LOOPS = ("uvicorn", "asgi", "hypercorn", "granian")
 
 
@@ -228,12 +228,20 @@ class Observation:
 
     @property
     def busiest(self) -> tuple[Load, ...]:
-        """The visits in which the workers were about as busy as in any.
+        """The visits in which the workers were about as busy as in any; all, where none was busy.
 
-        In the others some idled because of where the connections happened to land.
+        In the others some idled because of where the connections happened to land. Where the CPU
+        is no limit there is nothing to choose by: the dearest visit would only be the unluckiest.
         """
-        most = max((visit.server_cores for visit in self.visits), default=0.0)
-        return tuple(visit for visit in self.visits if visit.server_cores >= BUSY * most)
+        top = max(self.visits, key=lambda visit: visit.server_cores, default=None)
+        if top is None or top.server_cores < LIMITED * self.most_cores(top):
+            return self.visits
+        return tuple(v for v in self.visits if v.server_cores >= BUSY * top.server_cores)
+
+    def most_cores(self, load: Load) -> float:
+        """What the server could use at most: what is left, and one core a process (the GIL)."""
+        left = self.cpu_left(load)
+        return min(left, len(self.server.workers) or 1) if self.server else left
 
     @property
     def saturated(self) -> Load | None:

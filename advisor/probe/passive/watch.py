@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Whole seconds, because many logs know no finer time; longer ones where there would be too many.
 WINDOW_S = 1.0
-MOST_WINDOWS = 120
+MOST_WINDOWS = 720
 LOOK_S = 0.5
 REPORT_S = 5.0
 LATE_S = 0.5

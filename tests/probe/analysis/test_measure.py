@@ -142,6 +142,14 @@ def test_a_visit_in_which_some_workers_idled_does_not_price_a_request() -> None:
     assert made.throughput.knee_rps.value == pytest.approx(1500)  # both are what happens
 
 
+def test_where_the_cpu_is_no_limit_every_visit_counts() -> None:
+    dear = Load(16, (window(100, (0.2, 0.0)),) * 4, (0.02,) * 400)
+    cheap = Load(16, (window(100, (0.1, 0.0)),) * 4, (0.02,) * 400)
+    made = document(observation(visits=(dear, cheap, cheap), idle_cores=0.0))
+    assert made.cpu_per_request_s is not None
+    assert made.cpu_per_request_s.value == pytest.approx(0.4 / 300)
+
+
 def test_the_wait_is_what_of_a_lone_response_nothing_else_explains() -> None:
     made = document(observation())
     assert made.wait_per_request_s is not None
