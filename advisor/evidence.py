@@ -6,7 +6,7 @@ Pure. What is not known takes a labelled default, on the cautious side, and says
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from advisor.documents import Unknown
 from advisor.model.capacity import CLASSES, Demand
@@ -237,20 +237,3 @@ def not_measured(measurement: Measurement | None, demand: Demand | None) -> list
 def measured_cpu(measurement: Measurement) -> float:
     """CPU seconds a request as measured, 0 where it was not."""
     return measurement.cpu_per_request_s.value if measurement.cpu_per_request_s else 0.0
-
-
-def flatten(
-    facts: Facts, measurement: Measurement | None, intent: dict[str, Any]
-) -> dict[str, Any]:
-    """The evidence that rules name: intent keys, facts and measured quantities."""
-    gunicorn = facts.components.get("gunicorn")
-    return {
-        **intent,
-        "host.os": facts.host.os,
-        "kernel.somaxconn": facts.kernel.somaxconn,
-        "components.gunicorn.version": gunicorn.version if gunicorn else None,
-        "latency_s.p99": measurement.latency_s.get("p99") if measurement else None,
-        "memory_growth_bytes_per_request": (
-            measurement.memory_growth_bytes_per_request if measurement else None
-        ),
-    }

@@ -173,6 +173,14 @@ EnvironmentValue = Annotated[
 ]
 Duration = Annotated[str, Allowed(r"[1-9]\d{0,3}s", most=5, says="a time such as 1s")]
 Size = Annotated[int, BeforeValidator(_as_size)]
+Upstream = Annotated[
+    str,
+    Allowed(
+        rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\]):[1-9][0-9]{{0,4}}",
+        most=260,
+        says="a host and port such as 10.0.0.11:8000 or web1.example:80",
+    ),
+]
 Listen = Annotated[str, BeforeValidator(_as_listen)]
 Positive = Annotated[int | float, BeforeValidator(_as_number), Field(gt=0)]
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -256,10 +264,18 @@ class Celery(Section):
     kind: Literal["cpu", "io"]
 
 
+class Rq(Section):
+    """RQ's workers, which take their jobs from these queues, the first of them first."""
+
+    queues: Annotated[list[Name], Field(min_length=1)]
+    kind: Literal["cpu", "io"]
+
+
 class Background(Section):
     """Background work that shares the host's budget."""
 
     celery: Celery | None = None
+    rq: Rq | None = None
 
 
 class Limits(Section):
@@ -293,6 +309,8 @@ class Intent(Section):
     redis: Redis | None = None
     background: Background | None = None
     limits: Limits = Limits()
+    # Every host that serves this app, as the load balancer reaches it; one where left out.
+    hosts: list[Upstream] = []
     manage: list[Literal["server", "proxy", "systemd"]] | None = None
     systemd: Systemd | None = None
     pins: dict[SettingId, Value] = {}

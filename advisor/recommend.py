@@ -14,11 +14,12 @@ from advisor.documents import (
     Unknown,
 )
 from advisor.errors import InvalidInput, TooLittleEvidence
+from advisor.known import known
 from advisor.model.capacity import CLASSES
 from advisor.model.choose import FALLBACK_THREADS, choose, fall_back
 from advisor.model.constraints import Constraints, Pins
 from advisor.model.queueing import saturating_population
-from advisor.resolve import Resolution, refuse_unsupported, resolve
+from advisor.resolve import Resolution, resolve
 from advisor.rules import consistency, findings, registry
 
 if TYPE_CHECKING:
@@ -88,10 +89,15 @@ def recommend(
         _inputs(demand, cost, limits, cores),
         memory.source,
     )
-    flat = {key: value.value for key, value in resolved.values.items()}
     decision = registry.decide(
-        evidence.flatten(facts, measurement, flat)
-        | {"plan": plan, "plan.basis": basis, "plan.budget_bytes": int(memory.value)},
+        known(
+            facts,
+            measurement,
+            resolved.values,
+            plan=plan,
+            basis=basis,
+            budget_bytes=int(memory.value),
+        ),
         resolved["pins"],
     )
     case = findings.Case(
@@ -136,7 +142,6 @@ def recommend(
 
 def check_intent(intent: Intent) -> None:
     """`InvalidInput` for what can be seen to be wrong before anything is measured."""
-    refuse_unsupported(intent)
     registry.check_pins(intent.pins)
 
 

@@ -14,13 +14,23 @@ from pydantic import TypeAdapter, ValidationError
 
 from advisor import intent as words
 from advisor.documents import Resolved, Unknown
-from advisor.errors import InvalidInput, TooLittleEvidence
+from advisor.errors import TooLittleEvidence
 from advisor.model.capacity import CLASSES
 
 if TYPE_CHECKING:
     from advisor.documents import Component, Measurement, Server
     from advisor.intent import Intent
 
+# The sections of advisor.yml whose keys are resolved one by one.
+SECTIONS: dict[str, type[words.Section]] = {
+    "targets": words.Targets,
+    "budget": words.Budget,
+    "database": words.Database,
+    "redis": words.Redis,
+    "background": words.Background,
+    "limits": words.Limits,
+    "systemd": words.Systemd,
+}
 HEALTH_ROUTES = ("/healthz", "/health", "/ping")
 # Module names that say what a file is for, not what the app is called.
 GENERIC = {"main", "app", "application", "asgi", "wsgi", "server", "web", "api", "src"}
@@ -46,11 +56,8 @@ def resolve(
 ) -> Resolution:
     """Every key of the intent with its value and where that comes from.
 
-    Raises `TooLittleEvidence` where no app module is known, and `InvalidInput` for a key of
-    advisor.yml that this version would have to ignore.
+    Raises `TooLittleEvidence` where no app module is known.
     """
-    if intent:
-        refuse_unsupported(intent)
     out = Resolution()
     app = intent.app if intent else None
 
@@ -102,39 +109,29 @@ def resolve(
     put("listen", intent and intent.listen, nothing, "unix")
     put("proxy", intent and intent.proxy, nothing, "nginx")
     put("domain", intent and intent.domain, nothing, None)
-    put("tls", None, nothing, None)
+    tls = intent.tls.model_dump(exclude_none=True) if intent and intent.tls else None
+    put("tls", tls, nothing, None)
     put("static", (intent and intent.static) or None, nothing, {})
-    for section in ("targets", "budget"):
-        model = words.Targets if section == "targets" else words.Budget
-        given = getattr(intent, section) if intent else model()
+    put("routes", _routes(intent), nothing, {})
+    put("hosts", (intent and intent.hosts) or None, nothing, [])
+    for section, model in SECTIONS.items():
+        given = getattr(intent, section) if intent else None
         for key in model.model_fields:
-            put(f"{section}.{key}", getattr(given, key), nothing, None)
-    put("limits.request_body", intent and intent.limits.request_body, nothing, None)
+            put(f"{section}.{key}", _plain(getattr(given, key, None)), nothing, None)
     put("manage", intent and intent.manage, nothing, ["server", "proxy", "systemd"])
     put("pins", (intent and intent.pins) or None, nothing, {})
-    out.unknown += _assumed(out) + _ignored(intent)
+    out.unknown += _assumed(out)
     return out
 
 
-def refuse_unsupported(intent: Intent) -> None:
-    """`InvalidInput` naming every key that would make the files wrong or unsafe if ignored."""
-    systemd = intent.systemd
-    wrong = {
-        f"server: {intent.server}": intent.server not in {None, "gunicorn"},
-        "proxy: caddy": intent.proxy == "caddy",
-        "tls": intent.tls is not None,
-        "routes": bool(intent.routes),
-        "systemd.mode: dropin": systemd is not None and systemd.mode == "dropin",
-        "systemd.unit": systemd is not None and systemd.mode == "unit" and bool(systemd.unit),
-        "limits.rate_per_client_rps": intent.limits.rate_per_client_rps is not None,
-    }
-    lines = [
-        f"advisor.yml: {key}: not supported by this version" for key, bad in wrong.items() if bad
-    ]
-    if lines:
-        raise InvalidInput(
-            "\n".join(lines), remedy="Remove it; a file that ignored it would be wrong."
-        )
+def _routes(intent: Intent | None) -> dict[str, Any] | None:
+    """`routes` as plain data: `{"/ws": "websocket", "/search": {"microcache": "1s"}}`."""
+    routes = intent.routes if intent else {}
+    return {path: _plain(kind) for path, kind in routes.items()} or None
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(exclude_none=True) if isinstance(value, words.Section) else value
 
 
 def app_name(module: str, directory: str | None) -> str:
@@ -222,17 +219,4 @@ def _assumed(out: Resolution) -> list[Unknown]:
         )
         for key in ("app.interface", "app.directory", "app.virtualenv")
         if out.values[key].from_ == "default"
-    ]
-
-
-def _ignored(intent: Intent | None) -> list[Unknown]:
-    """Sections that change nothing yet and harm nothing by it."""
-    return [
-        Unknown(
-            what=section,
-            why="this version does not act on it",
-            remedy=f"Size what {section} shares with the app by hand.",
-        )
-        for section in ("database", "redis", "background")
-        if intent and getattr(intent, section) is not None
     ]

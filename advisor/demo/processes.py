@@ -110,10 +110,13 @@ _SOCKET = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), ti
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
-def referee(url: str, *, connections: int, seconds: int = SECONDS) -> Score:
-    """Load `url` with wrk, one thread, kept-alive connections."""
+def referee(
+    url: str, *, connections: int, seconds: int = SECONDS, headers: Sequence[str] = ()
+) -> Score:
+    """Load `url` with wrk, one thread, kept-alive connections, `headers` beside its Host."""
+    more = [word for header in headers for word in ("-H", header)]
     done = subprocess.run(
-        [program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url],
+        [program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *more, url],
         capture_output=True,
         text=True,
         timeout=seconds + 30,

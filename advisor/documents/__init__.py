@@ -46,6 +46,7 @@ from advisor.documents.measurement import (
     Balance,
     Cacheable,
     Carried,
+    ClassCost,
     Cost,
     HttpFacts,
     Limiter,
@@ -69,6 +70,7 @@ from advisor.documents.recommendation import (
     Outlook,
     Recommendation,
     Resolved,
+    Sensitivity,
     Setting,
 )
 
@@ -83,6 +85,7 @@ __all__ = [
     "Balance",
     "Cacheable",
     "Carried",
+    "ClassCost",
     "Component",
     "Cost",
     "Count",
@@ -112,6 +115,7 @@ __all__ = [
     "Resolved",
     "RouteResult",
     "Scalar",
+    "Sensitivity",
     "Server",
     "Setting",
     "Step",

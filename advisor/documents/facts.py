@@ -68,6 +68,9 @@ class Kernel(Document):
     nofile_soft: Count | None
     nofile_hard: Count | None
     ip_local_port_range: Annotated[list[int], Field(min_length=2, max_length=2)] | None
+    tcp_max_syn_backlog: Count | None = None
+    tcp_fin_timeout_s: Count | None = None
+    file_max: Count | None = None
 
 
 class Component(Document):

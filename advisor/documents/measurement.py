@@ -177,6 +177,17 @@ class Observed(Document):
     upstream_time: bool = False
 
 
+class ClassCost(Document):
+    """What a worker class takes of a request that does nothing, measured on this host.
+
+    `cpu_s` is CPU seconds of the server's processes a request, `held_s` the seconds that one
+    saturated worker is held by it (the reciprocal of its rate).
+    """
+
+    cpu_s: Amount
+    held_s: Amount
+
+
 class Cost(Document):
     """What the measurement itself cost."""
 
@@ -210,3 +221,5 @@ class Measurement(Document):
     network: Carried | None = None
     disk: Carried | None = None
     observed: Observed | None = None
+    # By worker class, as Target.worker_class spells it.
+    class_costs: dict[str, ClassCost] = {}

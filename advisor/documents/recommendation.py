@@ -42,8 +42,19 @@ class Alternative(Document):
     why: str | None = None
 
 
+class Sensitivity(Document):
+    """What the setting would be if one of its inputs were another: `input` at `at` gives `value`."""
+
+    input: str
+    at: Value
+    value: Value
+
+
 class Setting(Document):
-    """One value of one component. Null is "leave the product's default"."""
+    """One value of one component. Null is "leave the product's default".
+
+    `paste` holds the lines that apply a setting which no file of ours can (`applied_by: code`).
+    """
 
     id: str
     value: Value
@@ -56,6 +67,8 @@ class Setting(Document):
     inputs: dict[str, Value]
     alternatives: list[Alternative]
     source: str
+    sensitivity: list[Sensitivity] = []
+    paste: str | None = None
 
 
 class Finding(Document):

@@ -37,11 +37,16 @@ class Choice:
     confidence: Confidence = "high"
     inputs: Mapping[str, Value] | None = None
     alternatives: tuple[Alternative, ...] = ()
+    paste: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A registered rule. `accepts` is the type of its value, `default` the product's own."""
+    """A registered rule. `accepts` is the type of its value, `default` the product's own.
+
+    `optional` rules say nothing where a need is missing, instead of that it is unknown: what
+    they are about (another server, a database) is not there.
+    """
 
     id: str
     needs: tuple[str, ...]
@@ -50,12 +55,14 @@ class Rule:
     accepts: Any
     default: Value
     source: str
+    applied_by: Literal["file", "environment", "code"]
+    optional: bool
     decide: Callable[[Seen], Choice | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Every setting that has a value, in the order of registration, and what was skipped."""
+    """Every setting that has a value, by component and as registered, and what was skipped."""
 
     settings: list[Setting]
     unknown: list[Unknown]
@@ -73,13 +80,17 @@ def rule(
     accepts: Any,
     default: Value = None,
     source: str,
+    applied_by: Literal["file", "environment", "code"] = "file",
+    optional: bool = False,
 ) -> Callable[[Callable[[Seen], Choice | None]], Callable[[Seen], Choice | None]]:
     """Register a function from evidence to a `Choice`, or to None where it stays silent."""
 
     def register(decide: Callable[[Seen], Choice | None]) -> Callable[[Seen], Choice | None]:
         if id_ in RULES:
             raise ValueError(f"two rules for {id_}")
-        RULES[id_] = Rule(id_, needs, wants, unit, accepts, default, source, decide)
+        RULES[id_] = Rule(
+            id_, needs, wants, unit, accepts, default, source, applied_by, optional, decide
+        )
         return decide
 
     return register
@@ -109,7 +120,7 @@ def decide(evidence: Mapping[str, Any], pins: Mapping[str, Value]) -> Decision:
         elif choice is not None:
             setting = _setting(each, choice, seen)
         else:
-            if silent.issuperset(missing):
+            if each.optional or silent.issuperset(missing):
                 silent.add(id_)
             else:
                 unknown.append(_skipped(id_, [need for need in missing if need not in silent]))
@@ -120,7 +131,8 @@ def decide(evidence: Mapping[str, Any], pins: Mapping[str, Value]) -> Decision:
             silent.add(id_)
         else:
             known[id_] = effective
-    return Decision([found[id_] for id_ in RULES if id_ in found], unknown)
+    settings = [found[id_] for id_ in RULES if id_ in found]
+    return Decision(sorted(settings, key=lambda setting: setting.id.partition(".")[0]), unknown)
 
 
 def check_pins(pins: Mapping[str, Value]) -> None:
@@ -162,11 +174,12 @@ def _setting(each: Rule, choice: Choice, seen: Seen) -> Setting:
         why=choice.why,
         binding=choice.binding,
         confidence=choice.confidence,
-        applied_by="file",
+        applied_by=each.applied_by,
         pinned=False,
         inputs=dict(inputs),
         alternatives=list(choice.alternatives),
         source=each.source,
+        paste=choice.paste,
     )
 
 
@@ -188,11 +201,12 @@ def _pinned(each: Rule, value: Value, choice: Choice | None) -> Setting:
         why=why,
         binding="pins",
         confidence="high",
-        applied_by="file",
+        applied_by=each.applied_by,
         pinned=True,
         inputs=dict(inputs),
         alternatives=alternatives,
         source="advisor.yml",
+        paste=choice.paste if choice is not None and choice.value == value else None,
     )
 
 

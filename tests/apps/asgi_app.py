@@ -27,21 +27,26 @@ def ask_downstream() -> None:
 five = asyncio.Semaphore(5)
 
 
+def page(size: int = 20_000) -> int:
+    """What a page of a real app computes beside its waiting: about a millisecond of CPU."""
+    return sum(i * i for i in range(size))
+
+
 @app.get("/compute")
 async def compute() -> dict[str, int]:
     return {"sum": sum(i * i for i in range(3000))}
 
 
 @app.get("/wait")
-async def wait() -> dict[str, str]:
+async def wait() -> dict[str, int]:
     await asyncio.sleep(0.02)
-    return {"waited": "20 ms"}
+    return {"waited 20 ms": page()}
 
 
 @app.get("/blocked")
-async def blocked() -> dict[str, str]:
+async def blocked() -> dict[str, int]:
     time.sleep(0.02)  # noqa: ASYNC251 - the fault that the probe has to find
-    return {"blocked": "20 ms"}
+    return {"blocked 20 ms": page()}
 
 
 @app.get("/mixed")
@@ -51,9 +56,9 @@ async def mixed() -> dict[str, int]:
 
 
 @app.get("/blocked-socket")
-async def blocked_socket() -> dict[str, str]:
+async def blocked_socket() -> dict[str, int]:
     ask_downstream()
-    return {"blocked": "20 ms, in a socket"}
+    return {"blocked 20 ms, in a socket": page()}
 
 
 @app.get("/blocked-cpu")
@@ -62,14 +67,14 @@ async def blocked_cpu() -> dict[str, int]:
 
 
 @app.get("/downstream")
-async def downstream() -> dict[str, str]:
+async def downstream() -> dict[str, int]:
     reader, writer = await asyncio.open_connection("127.0.0.1", DOWNSTREAM_PORT)
     try:
         writer.write(b"?")
         await reader.readexactly(1)
     finally:
         writer.close()
-    return {"asked": "a service that answers five at a time"}
+    return {"asked a service that answers five at a time": page()}
 
 
 @app.get("/leak")
@@ -79,16 +84,16 @@ async def leak() -> dict[str, int]:
 
 
 @app.get("/threads")
-def threads() -> dict[str, str]:
+def threads() -> dict[str, int]:
     time.sleep(0.05)
-    return {"waited": "50 ms, in one of 40 threads"}
+    return {"waited 50 ms, in one of 40 threads": page(10_000)}
 
 
 @app.get("/pool")
-async def pool() -> dict[str, str]:
+async def pool() -> dict[str, int]:
     async with five:
         await asyncio.sleep(0.02)
-    return {"waited": "20 ms, five at a time"}
+    return {"waited 20 ms, five at a time": page()}
 
 
 @app.get("/private")

@@ -15,6 +15,6 @@ def compute() -> dict[str, int]:
 
 
 @app.get("/wait")
-def wait() -> dict[str, str]:
+def wait() -> dict[str, int]:
     time.sleep(0.02)
-    return {"waited": "20 ms"}
+    return {"waited 20 ms": sum(i * i for i in range(20_000))}

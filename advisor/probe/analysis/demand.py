@@ -50,7 +50,7 @@ def cpu_at_the_knee(seen: Observation) -> Estimate | None:
     return statistics.another(
         within,
         [visit.value for visit in visits if visit],
-        prior=statistics.between_loads(utilisation),
+        prior=statistics.between_loads(utilisation, within.value),
     )
 
 

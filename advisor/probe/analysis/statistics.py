@@ -56,16 +56,25 @@ def ratio(
 PRIOR_WEIGHT = 6
 
 
-def between_loads(utilisation: float) -> float:
+# Busy processes repeat themselves within so much (a relative standard deviation); what waking
+# up costs, which caches, kernel and hypervisor decide, varies by so many seconds a request.
+REPEATED = 0.035
+WAKING_S = 60e-6
+
+
+def between_loads(utilisation: float, cpu_s: float) -> float:
     """How far one load's CPU per request lies from the next one's: a relative standard deviation.
 
-    Busy processes repeat themselves within some 3.5 %; ones that mostly sleep do not, because
-    waking up costs what the caches, the kernel and the hypervisor make of it: some 20 %, from
-    minute to minute, with the same client on the same launch (benchmarks/measurement.py prints
-    how far its reference differs from itself). `utilisation` is of the cores that they could
-    use, 0 to 1.
+    The less busy the processes, the more requests find them asleep, and what waking up costs
+    differs from minute to minute, with the same client on the same launch
+    (benchmarks/measurement.py prints how far its reference differs from itself). `utilisation`
+    is of the cores that they could use, 0 to 1; `cpu_s` a request's CPU seconds.
+
+    >>> round(between_loads(1.0, 0.001), 3), round(between_loads(0.0, 0.001), 3)
+    (0.035, 0.069)
     """
-    return 0.035 + 0.15 * (1 - min(1.0, max(0.0, utilisation))) ** 4
+    asleep = 1 - min(1.0, max(0.0, utilisation))
+    return math.hypot(REPEATED, WAKING_S * asleep**2 / cpu_s) if cpu_s > 0 else REPEATED
 
 
 def another(estimate: Estimate, visits: Sequence[float], *, prior: float) -> Estimate:
