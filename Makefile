@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export PATH := /usr/sbin:/sbin:$(PATH)
 
-.PHONY: demo test test-fast lint bench bench-measurement setup packages clean
+.PHONY: demo test test-fast lint bench bench-measurement bench-regret setup packages clean
 
 demo: setup
 	$(BIN)/advisor demo
@@ -31,6 +31,13 @@ bench: setup
 bench-measurement: setup
 	$(BIN)/python -m benchmarks.measurement --runs 5
 
+# What is advised against every configuration, and the formulas beside it. The grid once (some 25
+# minutes), then 20 minutes a run; budgets and predictions in five more.
+bench-regret: setup
+	$(BIN)/python -m benchmarks.regret
+	$(BIN)/python -m benchmarks.prediction
+	$(BIN)/python -m benchmarks.budgets
+
 setup: packages $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -42,7 +49,7 @@ $(STAMP): pyproject.toml constraints.txt
 # What the demo and the tests start: each is installed only where its command is missing.
 packages:
 	@sh scripts/packages.sh nginx:nginx-light caddy:caddy \
-		redis-server:redis-server wrk:wrk h2load:nghttp2-client systemd-analyze:systemd
+		redis-server:redis-server wrk:wrk h2load:nghttp2-client systemd-analyze:systemd pg_ctlcluster:postgresql
 
 clean:
 	rm -rf $(VENV) dist build demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from advisor.documents import Facts, Measurement, Resolved
     from advisor.evidence import Basis
     from advisor.model.choose import Plan
+    from advisor.model.sharing import Shares
+
 
 def known(
     facts: Facts,
@@ -22,8 +24,10 @@ def known(
     intent: Mapping[str, Resolved],
     *,
     plan: Plan,
+    mended: Plan | None,
     basis: Basis,
     budget_bytes: int,
+    shares: Shares,
 ) -> dict[str, Any]:
     """The evidence of one recommendation.
 
@@ -32,8 +36,10 @@ def known(
     - `components.NAME.version`, and `can.CAPABILITY` (rules/versions.py);
     - measured: `latency_s.p50`, `latency_s.p99`, `wait_per_request_s`, `http` (facts by route),
       `routes.measured`, `limiter`, `memory_growth_bytes_per_request`, `network`;
-    - `plan`, `plan.basis`, `plan.budget_bytes` and `plan.class`, `plan.kind`, `plan.workers`,
-      `plan.threads`, `plan.concurrency` whatever the server is.
+    - `plan`, `plan.mended` (once nothing blocks, if anything does), `plan.basis`,
+      `plan.budget_bytes` and `plan.class`, `plan.kind`, `plan.workers`, `plan.threads`,
+      `plan.concurrency` whatever the server is;
+    - `shares`: how web and background work share the budget (model/sharing.py).
     """
     return {
         **{key: value.value for key, value in intent.items()},
@@ -41,8 +47,10 @@ def known(
         **(_measured(measurement) if measurement else {}),
         **versions.can(facts.components),
         "plan": plan,
+        "plan.mended": mended,
         "plan.basis": basis,
         "plan.budget_bytes": budget_bytes,
+        "shares": shares,
         "plan.class": plan.config.worker_class.name,
         "plan.kind": plan.config.worker_class.kind,
         "plan.workers": plan.config.workers,
@@ -75,6 +83,7 @@ def _measured(measurement: Measurement) -> dict[str, Any]:
         "wait_per_request_s": measurement.wait_per_request_s,
         "memory_growth_bytes_per_request": measurement.memory_growth_bytes_per_request,
         "limiter": measurement.limiter,
+        "target.through": measurement.target.through or None,
         "http": measurement.http or None,
         "routes.measured": measurement.routes or None,
         "network": measurement.network,

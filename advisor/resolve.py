@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from advisor import intent as words
 from advisor.documents import Resolved, Unknown
 from advisor.errors import TooLittleEvidence
-from advisor.model.capacity import CLASSES
+from advisor.model.classes import CLASSES
 
 if TYPE_CHECKING:
     from advisor.documents import Component, Measurement, Server

@@ -27,17 +27,30 @@ LINES: dict[str, set[str]] = {
     "host": GROUND | {"files"},
     "probe": GROUND | {"files", "host"},
     "resolve": GROUND | {"model"},
-    "evidence": GROUND | {"model"},
+    "evidence": GROUND | {"model", "rules"},
     "selection": GROUND,
+    "guards": GROUND,
+    "planning": GROUND | {"model", "rules", "resolve", "evidence", "guards"},
     "known": GROUND | {"model", "rules", "evidence"},
-    "recommend": GROUND | {"model", "rules", "resolve", "evidence", "known"},
+    "recommend": GROUND | {"model", "rules", "resolve", "evidence", "known", "planning", "guards"},
     "render": GROUND | {"files"},
     "report": GROUND,
 }
 # The rest stands on everything: the verbs, and what they run.
 ABOVE = {"cli", "demo", "__init__", "__main__"}
 # Modules that must not touch the outside.
-PURE = ("model", "rules", "resolve", "evidence", "known", "selection", "recommend", "quantities")
+PURE = (
+    "model",
+    "rules",
+    "resolve",
+    "evidence",
+    "known",
+    "planning",
+    "selection",
+    "guards",
+    "recommend",
+    "quantities",
+)
 OUTSIDE = {"os", "subprocess", "socket", "psutil", "httpx", "time", "pathlib", "shutil", "random"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from advisor import files
 from advisor.documents import Component, Facts, Measurement, Server
-from advisor.errors import InvalidInput, TooLittleEvidence
+from advisor.errors import TooLittleEvidence
 from advisor.intent import Intent
 from advisor.resolve import Resolution, app_name, resolve
 
@@ -23,7 +23,9 @@ KEYS = {
     *(f"app.{key}" for key in ("health", "environment", "environment_file", "writable")),
     *("server", "listen", "proxy", "domain", "tls", "static", "manage", "pins"),
     *("targets.rate_rps", "targets.p99_s", "targets.concurrency"),
-    *("budget.memory", "budget.cpus", "limits.request_body"),
+    *("budget.memory", "budget.cpus", "limits.request_body", "limits.rate_per_client_rps"),
+    *("routes", "hosts", "database.max_connections", "database.reserved", "redis.role"),
+    *("background.celery", "background.rq", "systemd.mode", "systemd.unit"),
 }
 
 
@@ -188,34 +190,21 @@ def test_the_health_route(measurement: Measurement | None, expected: tuple[Any, 
     assert pair(resolved(want(), None, measurement), "app.health") == expected
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "named"),
-    [
-        ("server", "uvicorn", "server: uvicorn"),
-        ("proxy", "caddy", "proxy: caddy"),
-        ("tls", {"acme": True}, "tls"),
-        ("routes", {"/ws": "websocket"}, "routes"),
-        ("systemd", {"mode": "dropin", "unit": "a.service"}, "systemd.mode: dropin"),
-        ("systemd", {"mode": "unit", "unit": "a.service"}, "systemd.unit"),
-        ("limits", {"rate_per_client_rps": 5}, "limits.rate_per_client_rps"),
-    ],
-)
-def test_what_would_make_the_files_wrong_is_refused(key: str, value: Any, named: str) -> None:
-    with pytest.raises(InvalidInput, match=f"advisor.yml: {named}: not supported by this version"):
-        resolved(want(**{key: value}))
-
-
-def test_everything_unsupported_is_named_at_once() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        resolved(want(server="granian", proxy="caddy", tls={"acme": True}))
-    assert caught.value.message.count("not supported") == 3
-
-
-def test_what_is_merely_not_acted_on_is_unknown() -> None:
+def test_every_section_is_there_key_by_key_as_plain_data() -> None:
     given_ = want(
         database={"max_connections": 100},
         redis={"role": "cache"},
         background={"celery": {"app": "shop.tasks", "kind": "cpu"}},
+        tls={"acme": True},
+        routes={"/ws": "websocket", "/search": {"microcache": "1s"}},
+        hosts=["10.0.0.11:8000", "web2.example:80"],
     )
-    said = {entry.what for entry in resolved(given_).unknown}
-    assert {"database", "redis", "background"} <= said
+    found = resolved(given_)
+    assert (found["database.max_connections"], found["database.reserved"]) == (100, 0)
+    assert found["redis.role"] == "cache"
+    assert found["background.celery"] == {"app": "shop.tasks", "kind": "cpu"}
+    assert found["background.rq"] is None
+    assert found["tls"] == {"acme": True}
+    assert found["routes"] == {"/ws": "websocket", "/search": {"microcache": "1s"}}
+    assert found["hosts"] == ["10.0.0.11:8000", "web2.example:80"]
+    assert found["systemd.mode"] is None

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from advisor.cli.advice import (
+    ConcurrencyOption,
+    ConfigOption,
+    CpusOption,
+    FactsOption,
+    Made,
+    MeasurementOption,
+    MemoryOption,
+    budget,
+    make,
+    read_intent,
+    read_measurement,
+)
 from advisor.cli.options import (
     EndpointOption,
     PidOption,
@@ -19,7 +32,8 @@ from advisor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from advisor.documents import Facts, Measurement, Recommendation, Server
+    from advisor.documents import Measurement, Server, Value
+    from advisor.report.recommendation import Beside
 
 
 class Format(StrEnum):
@@ -28,31 +42,19 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     yaml = "yaml"
+    env = "env"
 
 
 def command(
     url: Annotated[
         str | None, typer.Argument(help="A route of the running app to measure first.")
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="advisor.yml: what you want.")
-    ] = None,
-    facts_file: Annotated[
-        Path | None, typer.Option("--facts", help="Facts of another host (advisor inspect -o).")
-    ] = None,
-    measurement_file: Annotated[
-        Path | None, typer.Option("--measurement", help="A measurement (advisor probe -o).")
-    ] = None,
-    concurrency: Annotated[
-        str | None, typer.Option(metavar="N", help="Requests in flight to predict for.")
-    ] = None,
-    cpus: Annotated[
-        str | None, typer.Option(metavar="F", help="CPUs the app may use, such as 2 or 0.5.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Memory the app may use, reloads included: 700M, 4G."),
-    ] = None,
+    config: ConfigOption = None,
+    facts_file: FactsOption = None,
+    measurement_file: MeasurementOption = None,
+    concurrency: ConcurrencyOption = None,
+    cpus: CpusOption = None,
+    memory: MemoryOption = None,
     pid: PidOption = None,
     unix_socket: UnixSocketOption = None,
     endpoint: EndpointOption = None,
@@ -63,8 +65,13 @@ def command(
     remote: RemoteOption = False,
     public: PublicOption = False,
     saturate: SaturateOption = False,
-    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    format_: Annotated[
+        Format, typer.Option("--format", help="How to print it; env is for a shell's eval.")
+    ] = Format.table,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show what stays at its product's default too.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the document (.json or .yml).")
     ] = None,
@@ -75,28 +82,19 @@ def command(
     cannot be seen is a labelled fall-back.
     """
     from advisor import files
-    from advisor.cli import options
     from advisor.documents import Facts, Recommendation
     from advisor.errors import InvalidInput
-    from advisor.intent import Intent
-    from advisor.recommend import check_intent, recommend, require_measured
-    from advisor.selection import servers_for
+    from advisor.recommend import require_measured
 
     shape = Format.json if as_json else format_
-    budget: dict[str, Any] = {
-        "concurrency": options.whole("--concurrency", concurrency),
-        "cpus": options.number("--cpus", cpus),
-        "memory_bytes": options.size("--memory", memory),
-    }
+    amounts = budget(concurrency, cpus, memory)
     if url and measurement_file:
         raise InvalidInput("URL and --measurement: give one of them, not both")
     if not url and (endpoint or routes or unix_socket):
         raise InvalidInput("--endpoint, --routes and --unix-socket: need a URL to measure")
     if output:
         files.check_replaceable(output, Recommendation)
-    intent = files.read(Intent, config) if config else None
-    if intent:
-        check_intent(intent)
+    intent = read_intent(config)
     given = files.read(Facts, facts_file) if facts_file else None
     measurement = (
         _probed(
@@ -110,29 +108,24 @@ def command(
             saturate=saturate,
         )
         if url
-        else _read(measurement_file)
+        else read_measurement(measurement_file)
     )
     if measured_only:
         require_measured(measurement)
-    facts = given or _gathered(pid, intent.app.virtualenv if intent else None)
-    servers = servers_for(
-        facts, measurement, intent, pid=pid, single=bool(output) or shape is not Format.table
+    made = make(
+        intent,
+        given,
+        measurement,
+        pid=pid,
+        single=bool(output) or shape is not Format.table,
+        amounts=amounts,
+        nameless=shape is Format.env and not output,
     )
-    made = [
-        recommend(_limits_of(server, facts, given), measurement, intent, server=server, **budget)
-        for server in servers
-    ]
+    texts = [_shown(each, shape, output, everything=everything) for each in made]
     if output:
-        files.write_document(made[0], output)
+        files.write_document(made[0].rec, output)
         typer.echo(f"Recommendation written to {output}.", err=True)
-    typer.echo("\n\n".join(_shown(each, shape, output) for each in made), nl=False)
-
-
-def _read(path: Path | None) -> Measurement | None:
-    from advisor import files
-    from advisor.documents import Measurement
-
-    return files.read(Measurement, path) if path else None
+    typer.echo("\n\n".join(texts), nl=False)
 
 
 def _probed(
@@ -144,35 +137,67 @@ def _probed(
     source: Literal["openapi", "log"] | None,
     **allowed: bool,
 ) -> Measurement:
+    from advisor import guards
     from advisor.probe import Allowed, Choice, probe
 
-    return probe(
+    found = probe(
         url,
         pid=pid,
         unix_socket=unix_socket,
         choice=Choice(endpoints, source),
-        allowed=Allowed(**allowed),
+        allowed=Allowed(**allowed, classes=True),
         on_progress=lambda line: typer.echo(line, err=True),
     )
+    guards.check(found, url)
+    return found
 
 
-def _gathered(pid: int | None, virtualenv: str | None = None) -> Facts:
-    from advisor.host import gather
-
-    return gather(pid, virtualenv=Path(virtualenv) if virtualenv else None)
-
-
-def _limits_of(server: Server | None, facts: Facts, given: Facts | None) -> Facts:
-    """The facts with the limits of the server's own process, which are the ones that count."""
-    if given or server is None or facts.pid == server.pid:
-        return facts
-    return _gathered(server.pid)
-
-
-def _shown(rec: Recommendation, shape: Format, output: Path | None) -> str:
+def _shown(made: Made, shape: Format, output: Path | None, *, everything: bool) -> str:
     from advisor import files
+    from advisor.report.environment import environment
     from advisor.report.recommendation import table
 
     if shape is Format.table:
-        return table(rec, saved_as=str(output) if output else None)
-    return files.dump(rec, is_json=shape is Format.json)
+        saved_as = str(output) if output else None
+        return table(made.rec, saved_as=saved_as, beside=_beside(made), everything=everything)
+    if shape is Format.env:
+        return environment(made.rec)
+    return files.dump(made.rec, is_json=shape is Format.json)
+
+
+def _beside(made: Made) -> Beside:
+    """The products' defaults, how the server runs now, and what render can write of it."""
+    from advisor.errors import InvalidInput
+    from advisor.render import not_rendered
+    from advisor.render.values import inputs_of
+    from advisor.report.recommendation import Beside
+    from advisor.rules import RULES
+
+    try:
+        inputs_of(made.rec)
+        refusal = None
+    except InvalidInput as error:
+        refusal = _named(error.message)
+    return Beside(
+        defaults={id_: rule.default for id_, rule in RULES.items()},
+        now=_now(made.server),
+        by_hand=frozenset(not_rendered(made.rec)),
+        refusal=refusal,
+    )
+
+
+def _named(message: str) -> str:
+    """The keys that render names in what it refuses, a line each: `recommendation: tls: ...`."""
+    keys = [line.split(": ")[1] for line in message.splitlines() if line.count(": ") > 1]
+    return ", ".join(dict.fromkeys(keys)) or message
+
+
+def _now(server: Server | None) -> dict[str, Value]:
+    """What runs, by the setting that would say so."""
+    if server is None:
+        return {}
+    return {
+        f"{server.kind}.workers": len(server.workers) or None,
+        f"{server.kind}.worker_class": server.worker_class,
+        f"{server.kind}.threads": server.threads,
+    }

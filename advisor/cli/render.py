@@ -33,13 +33,15 @@ def command(
     from advisor.documents import Recommendation
     from advisor.errors import CheckFailed
     from advisor.files import read
-    from advisor.render import check, plan, render, write
+    from advisor.render import check, not_rendered, plan, render, write
 
     recommendation = read(Recommendation, rec)
     files = render(recommendation)
     plan(files, directory, overwrite=overwrite)  # what is in the way is said before the checks
     results = check(files, recommendation)
     _warn(results)
+    if left := not_rendered(recommendation):
+        typer.echo(f"advisor: warning: not rendered by this version: {', '.join(left)}", err=True)
     refused = [result for result in results if result.status == "failed"]
     if strict:
         refused += [result for result in results if result.status == "not_run"]

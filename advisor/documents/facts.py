@@ -97,6 +97,7 @@ class Server(Document):
     A server of one process is its own worker: `master_pss_bytes` is then that process's PSS.
     `listen` holds `127.0.0.1:8000`, `[::1]:8000` or `unix:/path`. `settings` are the values
     its command line, environment and configuration file set, by the server's own names.
+    `secret_options` names options of its command line that hold a secret, never the secret.
     """
 
     kind: str
@@ -115,6 +116,7 @@ class Server(Document):
     unit: str | None = None
     master_pss_bytes: Count | None = None
     settings: dict[str, Scalar] = {}
+    secret_options: list[str] = []
 
 
 class Redis(Document):

@@ -181,7 +181,7 @@ class ClassCost(Document):
     """What a worker class takes of a request that does nothing, measured on this host.
 
     `cpu_s` is CPU seconds of the server's processes a request, `held_s` the seconds that one
-    saturated worker is held by it (the reciprocal of its rate).
+    saturated worker is held by it (the reciprocal of its rate, of two workers under Gunicorn).
     """
 
     cpu_s: Amount
@@ -221,5 +221,7 @@ class Measurement(Document):
     network: Carried | None = None
     disk: Carried | None = None
     observed: Observed | None = None
+    # The host's name, as its facts have it: what a request costs is that host's.
+    host: str | None = None
     # By worker class, as Target.worker_class spells it.
     class_costs: dict[str, ClassCost] = {}

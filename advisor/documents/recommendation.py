@@ -43,7 +43,7 @@ class Alternative(Document):
 
 
 class Sensitivity(Document):
-    """What the setting would be if one of its inputs were another: `input` at `at` gives `value`."""
+    """What the setting would be were one of its inputs another: `input` at `at` gives `value`."""
 
     input: str
     at: Value

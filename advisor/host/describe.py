@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from advisor.documents import Server, Unknown, Worker
-from advisor.host import commandline, processes, settings, sockets
+from advisor.host import commandline, processes, secrets, settings, sockets
 from advisor.host.inferred import Inferred, inferred
 from advisor.host.installation import Installation, installation
 from advisor.host.sockets import UnixListener
@@ -97,6 +97,7 @@ def describe(family: Family) -> Described:
         unit=processes.unit(pid),
         master_pss_bytes=_pss(read("memory", lambda: processes.usage(pid))),
         settings=known,
+        secret_options=[clean(name) for name in secrets.secret_options(master.argv)],
     )
     unknown = [*found.unknown, *read.unknown(f"pid {pid} ({kind})")]
     if server.app is None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.documents import APP_ENVIRONMENT, FACTS_SCHEMA, Component, Facts, Memory, Unknown
+from advisor.documents import APP_ENVIRONMENT, FACTS_SCHEMA, Facts, Memory, Unknown
 from advisor.errors import InvalidInput
 from advisor.host import components, kernel, limits, machine, redis, servers
-from advisor.host.installation import Installation, installation, own
+from advisor.host.installation import Installation, components_of, installation, own
 from advisor.host.interfaces import interfaces
 from advisor.host.tree import proc, under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from advisor.documents import Server
+    from advisor.documents import Component, Server
     from advisor.host.describe import Described
 
 LIVE = Path("/")
@@ -104,11 +104,7 @@ def _installation(
 
 
 def _components(environment: Installation) -> dict[str, Component]:
-    python = {"python": environment.python} if environment.python else {}
-    versions = {**python, **environment.packages}
-    return components.components() | {
-        name: Component(version=version) for name, version in versions.items()
-    }
+    return components.components() | components_of(environment)
 
 
 def _assumed() -> Unknown:

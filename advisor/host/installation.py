@@ -9,40 +9,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor.documents import Component
 from advisor.host.tree import content
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-# The distributions whose versions decide what a rendered setting may say.
-PACKAGES = (
+# The distributions whose versions decide what a rendered setting or a line of code may say.
+SERVERS = (
     *("gunicorn", "uvicorn", "uvicorn-worker", "hypercorn", "granian"),
     *("uvloop", "httptools", "gevent"),
 )
+LIBRARIES = (
+    *("django", "flask", "fastapi", "starlette", "anyio", "websockets", "wsproto"),
+    *("sqlalchemy", "asyncpg", "psycopg", "psycopg2", "psycopg2-binary"),
+    *("aiohttp", "httpx", "redis", "celery", "rq"),
+)
+PACKAGES = SERVERS + LIBRARIES
+# What is known by another name: `redis` is the server, which has versions of its own.
+NAMES = {"redis": "redis-py", "psycopg2-binary": "psycopg2"}
 # Other servers: where one of them is installed, what a process has loaded may be theirs.
 RIVALS = ("sanic", "blacksheep", "daphne", "waitress", "cheroot", "robyn", "socketify")
-LIBRARY = re.compile(r"(?:python|pypy)(?P<version>\d+\.\d+)t?")
+LIBRARY = re.compile(r"(?:python|pypy)(?P<version>\d+\.\d+)(?P<free>t?)")
+EXACT = re.compile(r"[0-9]+\.[0-9]+(?:\.[0-9]+)?")
 DISTRIBUTION = re.compile(
-    r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>\d[^-]*)(?:-py[\d.]+)?\.(?:dist|egg)-info"
+    r"(?P<name>[A-Za-z0-9._-]+?)-(?P<version>[0-9][A-Za-z0-9.+!_]*)(?:-py[0-9.]+)?"
+    r"\.(?:dist|egg)-info"
 )
 SITE_PACKAGES = re.compile(r" (?P<prefix>/\S+)/lib(?:64)?/python\d\.\d+t?/site-packages/")
 
 
 @dataclass(frozen=True)
 class Installation:
-    """A server's interpreter: version as exact as its files say, packages found by name."""
+    """A server's interpreter: version as exact as its files say, packages found by name.
+
+    `free_threaded` is whether it was built without the interpreter lock (python3.13t).
+    """
 
     virtualenv: str | None
     python: str | None
     packages: dict[str, str]
     rivals: frozenset[str] = frozenset()
+    free_threaded: bool = False
+
+
+def components_of(found: Installation) -> dict[str, Component]:
+    """What an environment holds, as components by name; a free-threaded Python says so."""
+    modules = ["free-threaded"] if found.free_threaded else []
+    python = {"python": Component(version=found.python, modules=modules)} if found.python else {}
+    return python | {name: Component(version=version) for name, version in found.packages.items()}
 
 
 def own() -> Installation:
-    """The advisor's own environment."""
+    """The advisor's own environment; its libraries say nothing of an app, and are left out."""
     virtualenv = sys.prefix if sys.prefix != sys.base_prefix else None
     version = ".".join(map(str, sys.version_info[:3]))
-    return Installation(virtualenv, version, _packages(PACKAGES, map(Path, sys.path)))
+    packages = _packages(SERVERS, map(Path, sys.path))
+    return Installation(virtualenv, version, packages, free_threaded="t" in sys.abiflags)
 
 
 def installation(
@@ -63,17 +86,21 @@ def installation(
     prefix = virtualenv or (_prefix(executable) if executable else None)
     config = _pyvenv(_below(root, virtualenv)) if virtualenv else {}
     libraries = list(_libraries(_below(root, prefix))) if prefix else []
-    version = config.get("version") or config.get("version_info")
-    python = (
-        ".".join(version.split(".")[:3])
-        if version
-        else next(_versions([*(library.name for library in libraries[:1])], executable), None)
-    )
-    sites = [library / "site-packages" for library in libraries]
+    # Under one prefix there may be several builds, in a virtual environment one alone.
+    names = [os.path.basename(executable or ""), *(each.name for each in libraries[:1])]  # noqa: PTH119 - as below
+    builds = [build for build in map(LIBRARY.fullmatch, names) if build]
+    build = builds[-1 if virtualenv else 0] if builds else None
+    exact = EXACT.match(config.get("version") or config.get("version_info") or "")
+    version = build["version"] if build else None
+    python = exact[0] if exact else version
+    free = bool(build and build["free"])
+    sites = [
+        library / "site-packages" for library in libraries if build and library.name == build[0]
+    ]
     if not virtualenv or config.get("include-system-site-packages") == "true":
-        sites += _system_sites(executable, python, home, root)
+        sites += _system_sites(executable, python, home, root, free_threaded=free)
     rivals = frozenset(_packages(RIVALS, sites))
-    return Installation(virtualenv, python, _packages(PACKAGES, sites), rivals)
+    return Installation(virtualenv, python, _packages(PACKAGES, sites), rivals, free)
 
 
 def _virtualenvs(programs: list[str], mapped: str, root: Path) -> Iterator[str]:
@@ -104,18 +131,11 @@ def _libraries(prefix: Path) -> Iterator[Path]:
     )
 
 
-def _versions(libraries: list[str], executable: str | None) -> Iterator[str]:
-    names = [os.path.basename(executable)] if executable else []  # noqa: PTH119 - as above
-    for name in [*names, *libraries]:
-        if match := LIBRARY.fullmatch(name):
-            yield match["version"]
-
-
 def _system_sites(
-    executable: str | None, python: str | None, home: Path, root: Path
+    executable: str | None, python: str | None, home: Path, root: Path, *, free_threaded: bool
 ) -> Iterator[Path]:
     """Where an interpreter looks outside of any virtual environment, Debian's places too."""
-    minor = ".".join((python or "").split(".")[:2])
+    minor = ".".join((python or "").split(".")[:2]) + "t" * free_threaded
     yield _below(root, str(home)) / f".local/lib/python{minor}/site-packages"
     for prefix in dict.fromkeys(filter(None, ("/usr/local", _prefix(executable or ""), "/usr"))):
         for name in ("site-packages", "dist-packages"):
@@ -127,7 +147,7 @@ def _packages(wanted: Collection[str], sites: Iterable[Path]) -> dict[str, str]:
     """Versions by the folders that pip or Debian left; the first place that has one counts.
 
     The folder's name carries the version (PyPA's "Recording installed projects"), so no file
-    of somebody else's environment has to be opened.
+    of somebody else's environment has to be opened. Names are those of `NAMES`.
     """
     found: dict[str, str] = {}
     for site in sites:
@@ -135,7 +155,7 @@ def _packages(wanted: Collection[str], sites: Iterable[Path]) -> dict[str, str]:
             match = DISTRIBUTION.fullmatch(name)
             package = match["name"].lower().replace("_", "-") if match else ""
             if match and package in wanted:
-                found.setdefault(package, match["version"])
+                found.setdefault(NAMES.get(package, package), match["version"])
     return found
 
 

@@ -10,20 +10,22 @@ from advisor.host.tree import proc, text, under
 
 
 def kernel(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Kernel, list[Unknown]]:
-    """Descriptor limits of the process, and its network namespace's backlog and port range.
+    """Descriptor limits of the process and of the host, and its network namespace's limits.
 
     /proc/sys/net shows the reader's namespace only: where the process has another one, its
-    values are null.
+    values are null. fs.file-max has no namespaces: it is the host's in a container too.
     """
     same, unknown = same_network(pid, root)
     soft, hard = parse_nofile(text(under(root, f"{proc(pid)}/limits")))
-    ports = re.fullmatch(r"([0-9]{1,5})\s+([0-9]{1,5})", _net(root, "ipv4/ip_local_port_range"))
     return (
         Kernel(
-            somaxconn=_count(_net(root, "core/somaxconn")) if same else None,
+            somaxconn=_net(root, "core/somaxconn") if same else None,
             nofile_soft=soft,
             nofile_hard=hard,
-            ip_local_port_range=[*map(int, ports.groups())] if ports and same else None,
+            ip_local_port_range=_ports(root) if same else None,
+            tcp_max_syn_backlog=_net(root, "ipv4/tcp_max_syn_backlog") if same else None,
+            tcp_fin_timeout_s=_net(root, "ipv4/tcp_fin_timeout") if same else None,
+            file_max=_count(text(under(root, "/proc/sys/fs/file-max"))),
         ),
         unknown,
     )
@@ -60,15 +62,21 @@ def same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
         return True, []
     return False, [
         Unknown(
-            what=f"somaxconn, port range and interfaces of pid {pid}",
+            what=f"somaxconn, port range, other TCP limits and interfaces of pid {pid}",
             why="it has a network namespace of its own",
             remedy=f"nsenter --net --target {pid} advisor inspect",
         )
     ]
 
 
-def _net(root: Path, name: str) -> str:
-    return text(under(root, f"/proc/sys/net/{name}"))
+def _net(root: Path, name: str) -> int | None:
+    return _count(text(under(root, f"/proc/sys/net/{name}")))
+
+
+def _ports(root: Path) -> list[int] | None:
+    words = text(under(root, "/proc/sys/net/ipv4/ip_local_port_range"))
+    ports = re.fullmatch(r"([0-9]{1,5})\s+([0-9]{1,5})", words)
+    return [*map(int, ports.groups())] if ports else None
 
 
 def _count(word: str) -> int | None:

@@ -8,60 +8,40 @@ runs under one GIL, so on one core at a time; all workers share `cores`.
 - event loops: any number of requests in a worker, but computing and blocking take turns in
   the loop's one thread.
 
-Kept-alive connections stay with the worker that accepted them, so how work spreads is luck.
-Two exact results bracket it: *pooled*, every worker takes what it can, and *pinned*, one worker
-holds every connection. FACTS: 40 ms of waiting under 64 connections gave 384 requests/s on
-gthread 2 x 16 (pinned 385, pooled 771) and 1,021 on 2 x 32 (771 and 1,542); eight loops blocked
-for 20 ms gave 244, and 387 behind nginx (50 and 400). So a busy worker is seldom given more,
-but one whose threads are all waiting is: it accepts as if it were idle. A third result says
-what that costs, *crowded*: the threads of one worker, the CPU of all. The value is their mean
-with weights fitted by hand to those few figures, not yet proved on others; the interval is the
-bracket.
+Kept-alive connections stay with the worker that accepted them, so how work spreads is luck
+(spread.py). Three results: *pooled*, every worker takes what it can; *expected*, the mean over how
+connections are likely to fall; *pinned*, the same in an unlucky launch. sync closes its
+connections, so its workers are always a pool.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING
 
+from advisor.model import spread
 from advisor.model.queueing import closed_throughput, wait_quantile
 
+if TYPE_CHECKING:
+    from advisor.model.classes import WorkerClass
+
+# How evenly connections fall on workers, by kind (see spread.py): fitted to launches through nginx
+# with upstream keep-alive (benchmarks/regret). The loop that wakes first accepts all that wait, and
+# the busier loops are the more they leave to one another; threads accept beside their work.
+# sync's connections close, and the next one goes where a worker is idle.
+CONCENTRATION = {"one": math.inf, "loop": 0.4, "threads": 0.5}
+UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
+MOST_CONCENTRATION = 200.0
+# How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
+# half a core 8 workers served 10 % less than one, 5 workers of a waiting app 10 % less than 2.
+CROWDED = 0.08
+# What each thread that is busy adds to a request by handing the interpreter's lock over: one worker
+# served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745 with
+# 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
+THREAD_SWITCH_S = 0.000002
 # Above this utilisation a tail is not predicted: Allen-Cunneen's error doubles there.
 TAIL_UTILISATION = 0.9
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerClass:
-    """How a Gunicorn worker class serves.
-
-    `cost_s` is CPU a request beyond the cheapest class of the same interface, `handover_s` the
-    time a worker is held by it beyond its CPU. Until a host is calibrated they come from null
-    apps (UvicornWorker 11.4k requests/s, asgi 10.7k). Threads save the connections that sync
-    opens anew, and pay as much for handing requests over (2 workers of sync 6,287, 3 x 16
-    threads 8,256); but they take turns at the interpreter, so one worker serves less than its
-    CPU would allow (2,400 against sync's 4,864; a page of 769 µs: 1,155).
-    """
-
-    name: str
-    interface: Literal["asgi", "wsgi"]
-    kind: Literal["one", "threads", "loop"]
-    cost_s: float
-    handover_s: float = 0.0
-
-
-SYNC = WorkerClass("sync", "wsgi", "one", 0.0)
-GTHREAD = WorkerClass("gthread", "wsgi", "threads", 0.0, 0.0001)
-UVICORN_WORKER = WorkerClass("uvicorn_worker.UvicornWorker", "asgi", "loop", 0.0)
-ASGI = WorkerClass("asgi", "asgi", "loop", 0.000006)
-# A plain Uvicorn runs the same loop and protocol code as its Gunicorn worker.
-CLASSES = {
-    "sync": SYNC,
-    "gthread": GTHREAD,
-    "uvicorn_worker.UvicornWorker": UVICORN_WORKER,
-    "uvicorn.workers.UvicornWorker": UVICORN_WORKER,
-    "uvicorn": UVICORN_WORKER,
-    "asgi": ASGI,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +53,8 @@ class Demand:
     where something downstream stopped it, `slots` how many requests one worker's event loop
     takes on at once where a limit in the app's code (a thread limiter, a pool) stops it.
     `wake_s` is CPU that was measured and taken off, because a busy worker does not wake up for
-    each request; one that serves a single request at a time always does.
+    each request; one that serves a single request at a time always does. `hop_s` is what a
+    proxy in front adds to a response, `proxy_s` the CPU it takes from the same cores.
     """
 
     cpu_s: float
@@ -85,6 +66,8 @@ class Demand:
     ceiling_rps: float | None = None
     slots: int | None = None
     wake_s: float = 0.0
+    hop_s: float = 0.0
+    proxy_s: float = 0.0
 
     def under(self, worker_class: WorkerClass) -> Demand:
         """The same request under another class, priced by the table of class costs.
@@ -102,6 +85,15 @@ class Demand:
             self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, measured_as=worker_class, wake_s=0
         )
 
+    def at(self, part: str, seconds: float) -> Demand:
+        """The same request with its `cpu`, `wait` or `blocked` at so many seconds."""
+        if part == "wait":
+            return replace(self, wait_s=seconds)
+        if part == "blocked":
+            return replace(self, blocked_s=seconds)
+        low, high = (each * seconds / self.cpu_s for each in (self.cpu_low_s, self.cpu_high_s))
+        return replace(self, cpu_s=seconds, cpu_low_s=low, cpu_high_s=high)
+
     def mended(self) -> Demand:
         """The same request once its blocking calls are awaited and its own limit is raised."""
         return replace(self, wait_s=self.wait_s + self.blocked_s, blocked_s=0.0, slots=None)
@@ -109,7 +101,7 @@ class Demand:
     @property
     def total_s(self) -> float:
         """Seconds one request takes when it is alone."""
-        return self.cpu_s + self.wait_s + self.blocked_s
+        return self.cpu_s + self.wait_s + self.blocked_s + self.hop_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,47 +128,75 @@ class Bracket:
 
 
 def _station(
-    config: Configuration, cpu_s: float, demand: Demand, cores: float
+    config: Configuration, demand: Demand, cores: float, concurrency: int
 ) -> tuple[float, float, float]:
     """Delay (s), time a worker is held by a request (s), and requests/s that the CPU allows."""
+    crowd = 1 + CROWDED * (1 - min(1.0, max(1.0, cores) / config.workers))
+    most = cores / (demand.cpu_s * crowd + demand.proxy_s)
     if config.worker_class.kind == "loop":
-        return demand.wait_s, cpu_s + demand.blocked_s, cores / cpu_s
-    return demand.wait_s + demand.blocked_s, cpu_s + config.worker_class.handover_s, cores / cpu_s
-
-
-def _throughput(
-    config: Configuration, demand: Demand, cores: float, concurrency: int, inside: int
-) -> float:
-    delay, held, cpu_bound = _station(config, demand.cpu_s, demand, cores)
-    inside = min(concurrency, inside)
-    return closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, cpu_bound))
+        return demand.wait_s, demand.cpu_s + demand.blocked_s, most
+    held = demand.cpu_s + config.worker_class.handover_s
+    if config.worker_class.kind == "threads":
+        active = min(config.threads, math.ceil(concurrency / config.workers))
+        held += THREAD_SWITCH_S * active
+    return demand.wait_s + demand.blocked_s, held, most
 
 
 def pooled(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s when any idle slot takes the next of `concurrency` requests in flight."""
+    delay, held, most = _station(config, demand, cores, concurrency)
     slots = config.workers * config.slots(demand, concurrency)
-    return _throughput(config, demand, cores, concurrency, slots)
-
-
-def crowded(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
-    """Requests/s when only one worker's slots fill; sync's processes are each other's."""
-    if config.worker_class.kind == "one":
-        return pooled(config, demand, cores, concurrency)
-    return _throughput(config, demand, cores, concurrency, config.slots(demand, concurrency))
+    # Where requests wait for a slot, others fill it while the proxy has theirs in hand.
+    delay += demand.hop_s if slots >= concurrency else 0.0
+    inside = min(concurrency, slots)
+    return closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, most))
 
 
 def expected(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s as connections are likely to spread; `demand` is priced for the class."""
-    parts = zip((0.2125, 0.6375, 0.15), (pooled, crowded, pinned), strict=True)
-    rate = sum(weight * result(config, demand, cores, concurrency) for weight, result in parts)
-    return min(rate, demand.ceiling_rps or float("inf"))
+    concentration = _concentration(config, demand, cores, concurrency)
+    rate = _spread(config, demand, cores, concurrency, concentration)
+    return min(rate, demand.ceiling_rps or math.inf)
+
+
+def _spread(
+    config: Configuration, demand: Demand, cores: float, concurrency: int, concentration: float
+) -> float:
+    """Requests/s of workers with queues of their own; at most those of a pool.
+
+    One queue for each worker is taken as exponential, which overstates what waits in it; the pool,
+    which is not, sets that right.
+    """
+    rates = _alone(config, demand, cores, concurrency)
+    even = pooled(config, demand, cores, concurrency)
+    balanced = spread.expected(rates, config.workers, math.inf)
+    likely = spread.expected(rates, config.workers, concentration)
+    return min(even, likely * max(1.0, even / balanced))
 
 
 def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
-    """Requests/s when one worker holds all connections; sync's close, so nothing is pinned."""
-    if config.worker_class.kind == "one":
-        return pooled(config, demand, cores, concurrency)
-    return pooled(replace(config, workers=1), demand, cores, concurrency)
+    """Requests/s when few workers hold most connections, as in an unlucky launch."""
+    uneven = _spread(config, demand, cores, concurrency, UNLUCKY[config.worker_class.kind])
+    return min(uneven, expected(config, demand, cores, concurrency))
+
+
+def _concentration(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
+    """How evenly connections fall on the workers of a configuration."""
+    kind = config.worker_class.kind
+    if kind != "loop":
+        return CONCENTRATION[kind]
+    _, held, _ = _station(config, demand, cores, concurrency)
+    even = pooled(config, demand, cores, concurrency)
+    free = max(1e-3, 1 - even * held / config.workers)
+    return min(MOST_CONCENTRATION, CONCENTRATION[kind] / free**3)
+
+
+def _alone(config: Configuration, demand: Demand, cores: float, concurrency: int) -> list[float]:
+    """Requests/s of one worker that holds 0, 1, ..., `concurrency` connections."""
+    delay, held, _ = _station(config, demand, cores, concurrency)
+    slots = config.slots(demand, concurrency)
+    delay += demand.hop_s if slots >= concurrency else 0.0
+    return spread.alone(concurrency, delay, max(held, demand.cpu_s / cores), slots)
 
 
 def throughput(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Bracket:
@@ -185,18 +205,14 @@ def throughput(config: Configuration, demand: Demand, cores: float, concurrency:
     The bracket also holds the interval of the measured CPU. `cores` is CPUs, fractions allowed.
     """
     demand = demand.under(config.worker_class)
-    ceiling = demand.ceiling_rps or float("inf")
-
-    def capped(rate: float) -> float:
-        return min(rate, ceiling)
-
+    ceiling = demand.ceiling_rps or math.inf
     best = replace(demand, cpu_s=demand.cpu_low_s)
     worst = replace(demand, cpu_s=demand.cpu_high_s)
     middle = expected(config, demand, cores, concurrency)
     return Bracket(
         middle,
-        min(middle, capped(pinned(config, worst, cores, concurrency))),
-        max(middle, capped(pooled(config, best, cores, concurrency))),
+        min(middle, pinned(config, worst, cores, concurrency)),
+        max(middle, min(ceiling, pooled(config, best, cores, concurrency))),
     )
 
 
@@ -223,8 +239,8 @@ def response_at_rate(
 def _response(
     quantile: float, config: Configuration, demand: Demand, cores: float, rate_rps: float
 ) -> float | None:
-    _, held, cpu_bound = _station(config, demand.cpu_s, demand, cores)
-    capacity = min(config.workers / held, cpu_bound)
+    _, held, most = _station(config, demand, cores, config.workers)
+    capacity = min(config.workers / held, most)
     servers = max(1, int(capacity * held + 1e-9))
     stations = [(servers, servers / capacity)]
     if config.worker_class.kind != "loop":

@@ -9,23 +9,17 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from advisor.model.capacity import (
-    CLASSES,
-    GTHREAD,
-    SYNC,
-    UVICORN_WORKER,
-    Configuration,
-    expected,
-    response_at_rate,
-    throughput,
-)
-from advisor.model.constraints import boots, fits, nothing
+from advisor.model.capacity import Configuration, response_at_rate, throughput
+from advisor.model.classes import OFFERED, named
+from advisor.model.constraints import broken, nothing
 from advisor.model.queueing import bound
+from advisor.model.space import configurations, one_more, rate_of, smallest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from advisor.model.capacity import Bracket, Demand, WorkerClass
+    from advisor.model.capacity import Bracket, Demand
+    from advisor.model.classes import WorkerClass
     from advisor.model.constraints import Constraints, Pins
     from advisor.model.memory import MemoryCost
 
@@ -33,15 +27,20 @@ if TYPE_CHECKING:
 SLACK = 0.02
 # Throughput that predictions cannot tell apart, where memory differs by half.
 ALIKE = 0.1
-THREADS = (2, 4, 8, 16, 32, 64, 128, 256)
 FALLBACK_THREADS = 8
 
-CANDIDATES: dict[str, tuple[WorkerClass, ...]] = {
-    "wsgi": (SYNC, GTHREAD),
-    "asgi": (UVICORN_WORKER,),
-}
-
-Binding = Literal["cpu", "memory", "boot_cpu", "concurrency", "downstream", "targets", "pins"]
+Binding = Literal[
+    "cpu",
+    "concurrency",
+    "downstream",
+    "targets",
+    "pins",
+    "memory",
+    "boot_cpu",
+    "database",
+    "descriptors",
+    "queue",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +75,38 @@ class Plan:
 
 
 def choose(
-    interface: str, demand: Demand, cost: MemoryCost, limits: Constraints, pins: Pins
+    interface: str,
+    demand: Demand,
+    cost: MemoryCost,
+    limits: Constraints,
+    pins: Pins,
+    *,
+    classes: tuple[WorkerClass, ...] = (),
 ) -> Plan:
     """The smallest configuration as good as the best (`_pick`), or that meets the targets.
 
-    Raises `NothingFeasible`, with the arithmetic, when memory holds no configuration.
+    `classes` are those on offer; Gunicorn's for the interface where none are given. Raises
+    `NothingFeasible`, with the arithmetic, when a limit leaves no configuration.
     """
+    classes = _classes(interface, classes, pins)
 
     def candidate(config: Configuration) -> Candidate:
-        return Candidate(config, _middle(config, demand, limits), round(cost.steady(config).value))
+        rps = rate_of(config, demand, limits)
+        return Candidate(config, rps, round(cost.steady(config).value))
 
     feasible = [
         candidate(config)
-        for config in _configurations(interface, demand, limits, pins)
-        if fits(config, cost, limits, pins)
+        for config in configurations(classes, demand, limits, pins)
+        if broken(config, cost, limits, pins) is None
     ]
     if not feasible:
-        raise nothing(_smallest(interface, pins), cost, limits, pins)
+        raise nothing(smallest(classes, pins), cost, limits, pins)
 
     meeting = [found for found in feasible if _meets(found, demand, limits)]
     wanted = limits.rate_rps is not None
     chosen = (min(meeting, key=_size) if meeting else _pick(feasible, demand, limits)).config
 
     fewer = replace(chosen, workers=chosen.workers - 1) if chosen.workers > 1 else None
-    more = replace(chosen, workers=chosen.workers + 1)
     rate = limits.rate_rps
     served = throughput(chosen, demand, limits.cores, limits.concurrency)
     return Plan(
@@ -112,10 +119,22 @@ def choose(
         memory=cost.steady(chosen),
         needed_bytes=cost.needed(chosen),
         fewer=candidate(fewer) if fewer else None,
-        more=candidate(more),
+        more=candidate(one_more(chosen)),
         other=tuple(_others(chosen, feasible)),
         meets_targets=bool(meeting) if wanted else None,
     )
+
+
+def _classes(
+    interface: str, offered: tuple[WorkerClass, ...], pins: Pins
+) -> tuple[WorkerClass, ...]:
+    """The pinned class alone, as it is offered where it is; else all that are offered."""
+    offered = offered or OFFERED["gunicorn", interface]
+    if pins.worker_class is None:
+        return offered
+    pinned = named(pins.worker_class, interface)
+    same = [each for each in offered if pinned and each.name == pinned.name]
+    return tuple(same) or ((pinned,) if pinned else offered)
 
 
 def _pick(feasible: list[Candidate], demand: Demand, limits: Constraints) -> Candidate:
@@ -137,28 +156,35 @@ def _pick(feasible: list[Candidate], demand: Demand, limits: Constraints) -> Can
     return good
 
 
-def fall_back(interface: str, cost: MemoryCost, limits: Constraints, pins: Pins) -> Plan:
-    """A configuration without a measurement: one worker a whole CPU, fewer where memory is short.
+def fall_back(
+    interface: str,
+    cost: MemoryCost,
+    limits: Constraints,
+    pins: Pins,
+    *,
+    classes: tuple[WorkerClass, ...] = (),
+) -> Plan:
+    """A configuration without a measurement: one worker a whole CPU, fewer where a limit is short.
 
     Rounded down, because a worker beyond the quota is throttled (automaxprocs#98), and never
     to none (puma#3827). WSGI gets 8 threads a worker. Raises `NothingFeasible` as `choose`.
     """
-    default = GTHREAD if interface == "wsgi" else UVICORN_WORKER
-    worker_class = CLASSES[pins.worker_class] if pins.worker_class else default
-    threads = pins.threads or (FALLBACK_THREADS if worker_class.kind == "threads" else 1)
+    offered = _classes(interface, classes, pins)
+    threaded = [each for each in offered if each.kind == "threads"]
+    worker_class = (threaded or offered)[0]
+    threads = pins.threads or (FALLBACK_THREADS if threaded else 1)
     whole = max(1, math.floor(limits.cores))
     counts = [pins.workers] if pins.workers else range(whole, 0, -1)
     configs = [Configuration(worker_class, count, threads) for count in counts]
-    fitting = [config for config in configs if fits(config, cost, limits, pins)]
+    fitting = [config for config in configs if broken(config, cost, limits, pins) is None]
     if not fitting:
         raise nothing(configs[-1], cost, limits, pins)
     chosen = fitting[0]
-    shrunk: Binding = "memory" if cost.needed(configs[0]) > limits.memory_bytes else "boot_cpu"
-    free: Binding = "cpu" if chosen == configs[0] else shrunk
+    shrunk: Binding = broken(configs[0], cost, limits, pins) or "cpu"
     return Plan(
         config=chosen,
         concurrency=limits.concurrency,
-        binding="pins" if pins.workers else free,
+        binding="pins" if pins.workers else shrunk,
         throughput=None,
         response=None,
         p99=None,
@@ -168,35 +194,6 @@ def fall_back(interface: str, cost: MemoryCost, limits: Constraints, pins: Pins)
         more=None,
         other=(),
     )
-
-
-def _configurations(
-    interface: str, demand: Demand, limits: Constraints, pins: Pins
-) -> Iterator[Configuration]:
-    fixed = (CLASSES[pins.worker_class],) if pins.worker_class else CANDIDATES[interface]
-    for worker_class in fixed:
-        free: Iterable[int] = THREADS if worker_class.kind == "threads" else (1,)
-        for threads in [pins.threads] if pins.threads else free:
-            if threads > 1 and worker_class.kind == "one":
-                continue
-            most = _useful(Configuration(worker_class, 1, threads), demand, limits)
-            for workers in [pins.workers] if pins.workers else range(1, most + 1):
-                yield Configuration(worker_class, workers, threads)
-
-
-def _useful(config: Configuration, demand: Demand, limits: Constraints) -> int:
-    """Workers beyond which neither a core nor a slot is gained."""
-    demand = demand.under(config.worker_class)
-    held = demand.cpu_s + demand.blocked_s if config.worker_class.kind == "loop" else demand.cpu_s
-    cores = math.ceil(limits.cores * held / demand.cpu_s - 1e-9)
-    slots = config.slots(demand, limits.concurrency)
-    most = max(cores, math.ceil(limits.concurrency / slots))
-    return max(1, min(most, limits.concurrency))
-
-
-def _middle(config: Configuration, demand: Demand, limits: Constraints) -> float:
-    priced = demand.under(config.worker_class)
-    return expected(config, priced, limits.cores, limits.concurrency)
 
 
 def _response(
@@ -242,15 +239,14 @@ def _binding(
         return "targets"
     kin = [found.config for found in feasible if _kin(found.config, chosen)]
     largest = max(kin, key=lambda config: config.workers)
-    one_more = replace(largest, workers=largest.workers + 1)
-    more = Candidate(one_more, _middle(one_more, demand, limits), 0)
-    if _rps(more) > _middle(largest, demand, limits) * (1 + SLACK / 10):
-        if cost.needed(more.config) > limits.memory_bytes:
-            return "memory"
-        if not boots(more.config, limits):
-            return "boot_cpu"
+    more = one_more(largest)
+    gained = rate_of(more, demand, limits)
+    if gained > rate_of(largest, demand, limits) * (1 + SLACK / 10):
+        stopped = broken(more, cost, limits, pins)
+        if stopped is not None:
+            return stopped
     priced = demand.under(chosen.worker_class)
-    if demand.ceiling_rps and _rps(more) >= (1 - SLACK) * demand.ceiling_rps:
+    if demand.ceiling_rps and gained >= (1 - SLACK) * demand.ceiling_rps:
         return "downstream"
     cpu_rps = limits.cores / priced.cpu_s
     alone = bound(limits.concurrency, priced.total_s, 0.0, math.inf)
@@ -269,11 +265,6 @@ def _others(chosen: Configuration, feasible: list[Candidate]) -> Iterator[Candid
             rivals = [found for found in feasible if found.config.worker_class.name == name]
             best = max(map(_rps, rivals))
             yield min((r for r in rivals if _rps(r) >= (1 - SLACK) * best), key=_size)
-
-
-def _smallest(interface: str, pins: Pins) -> Configuration:
-    fixed = CLASSES[pins.worker_class] if pins.worker_class else CANDIDATES[interface][0]
-    return Configuration(fixed, pins.workers or 1, pins.threads or 1)
 
 
 def _kin(one: Configuration, other: Configuration) -> bool:

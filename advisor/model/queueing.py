@@ -44,9 +44,13 @@ def closed_throughput(population: int, delay_s: float, rate: Callable[[int], flo
     weight, total, completed = 1.0, 1.0, 0.0
     for present in range(1, population + 1):
         served = rate(present)
-        weight *= (population - present + 1) / (delay_s * served)
+        ratio = (population - present + 1) / (delay_s * served)
+        weight *= ratio
         total += weight
         completed += weight * served
+        # The weights only fall from here on: what is left cannot be seen in the sum.
+        if ratio < 1 and weight * (population - present) < 1e-13 * total:
+            break
         if total > 1e200:
             weight, total, completed = weight / total, 1.0, completed / total
     return completed / total

@@ -40,12 +40,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the user allows beyond loading an idle app of this host."""
+    """What the user allows beyond loading an idle app of this host.
+
+    `classes`: a null app under each worker class for a moment, beside the app.
+    """
 
     remote: bool = False
     public: bool = False
     saturate: bool = False
     stacks: bool = False
+    classes: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from advisor.documents import Cost, Measurement, Unknown
 from advisor.errors import AdvisorError, InvalidInput, TooLittleEvidence
-from advisor.host import limits, servers
+from advisor.host import limits, machine, servers
 from advisor.probe import address
 from advisor.probe.analysis.measure import measurement
 from advisor.probe.choice import Allowed, Choice, chosen
+from advisor.probe.classes.calibrate import class_costs
 from advisor.probe.interrupt import run_until_signal
 from advisor.probe.load import calibration
 from advisor.probe.load.engine import Engine
@@ -39,6 +40,8 @@ SETTLE_S = 8.0
 # What a worker has used by then is its imports: it is younger than any earlier probe is long.
 YOUNG_S = 10.0
 RECENT_S = 600.0
+# A null app on less would be measured as its neighbours are.
+SPARE_CORES = 0.5
 
 
 def probe(
@@ -50,7 +53,7 @@ def probe(
     choice: Choice | None = None,
     allowed: Allowed | None = None,
 ) -> Measurement:
-    """Measure the app at `url`: at most 30 s, GET only, nothing left running.
+    """Measure the app at `url`: at most 30 s (35 with its classes), GET only, nothing left running.
 
     `pid` names the server's process where the port does not tell, `unix_socket` where it listens
     if not at the URL's address; `choice` says which routes are loaded, by default the URL's own.
@@ -64,7 +67,30 @@ def probe(
         url, remote=allowed.remote, public=allowed.public, socket=unix_socket
     )
     found = find(endpoint, pid)
-    return run_until_signal(_measure(endpoint, found, choice, allowed, on_progress))
+    seen = run_until_signal(_measure(endpoint, found, choice, allowed, on_progress))
+    return _of_this_host(seen, found.server, on_progress, classes=allowed.classes)
+
+
+def _of_this_host(
+    seen: Measurement,
+    server: Server | None,
+    on_progress: Callable[[str], None],
+    *,
+    classes: bool,
+) -> Measurement:
+    """The measurement with its host's name and, where wanted, what worker classes cost there."""
+    if server is None:
+        return seen
+    named = seen.model_copy(update={"host": machine.host(Path("/")).name})
+    interface = server.interface
+    if not classes or interface is None:
+        return named
+    # Null apps would compete with whoever else uses this one, or the host.
+    left = seen.limiter.evidence.get("cpu_left_cores")
+    spare = not isinstance(left, int | float) or left >= SPARE_CORES
+    alone = seen.throughput.knee_rps is not None and spare
+    costs, gaps = class_costs(server, interface, on_progress=on_progress, allowed=alone)
+    return named.model_copy(update={"class_costs": costs, "unknown": [*seen.unknown, *gaps]})
 
 
 async def _measure(
@@ -218,10 +244,6 @@ def _refreshed(server: Server | None) -> Server | None:
         return servers.server_of(server.pid)
     except AdvisorError:  # it ended under way, which the verdict says
         return server
-
-
-def _no_stacks() -> list[Unknown]:
-    return [stacks.unknown(stacks.NOT_INSTALLED)]
 
 
 def _left_out(routes: Mapping[str, str]) -> list[Unknown]:

@@ -6,5 +6,16 @@ from advisor.render.checks import CheckResult, check
 from advisor.render.rendering import File, render
 from advisor.render.stage import stage_nginx
 from advisor.render.tree import Change, plan, write
+from advisor.render.values import not_rendered
 
-__all__ = ["Change", "CheckResult", "File", "check", "plan", "render", "stage_nginx", "write"]
+__all__ = [
+    "Change",
+    "CheckResult",
+    "File",
+    "check",
+    "not_rendered",
+    "plan",
+    "render",
+    "stage_nginx",
+    "write",
+]

@@ -29,13 +29,12 @@ from advisor.intent import (
     UrlPath,
     User,
 )
+from advisor.render.support import refuse_unsupported
 
 if TYPE_CHECKING:
     from advisor.documents import Recommendation
 
 NAME = "recommendation"
-COMPONENTS = ("gunicorn", "nginx", "systemd")
-
 Version = tuple[int, ...]
 
 
@@ -121,6 +120,9 @@ class SettingValues(Section):
     systemd_socket_backlog: Many | None = None
 
 
+SETTING_IDS = {_dotted(field) for field in SettingValues.model_fields}
+
+
 @dataclass(frozen=True)
 class Inputs:
     """All that the templates' context is made of.
@@ -144,6 +146,7 @@ class Inputs:
 
 def inputs_of(rec: Recommendation) -> Inputs:
     """The recommendation's typed values; `InvalidInput` naming every field that is wrong."""
+    refuse_unsupported(rec)
     intent = validate(IntentValues, _intent_data(rec), name=NAME)
     settings = validate(SettingValues, _setting_data(rec), name=NAME)
     values = settings.model_dump(by_alias=True)
@@ -155,6 +158,17 @@ def inputs_of(rec: Recommendation) -> Inputs:
     _check_static(intent)
     versions = {name: version_of(component.version) for name, component in rec.components.items()}
     return Inputs(intent, values, why, {name: found for name, found in versions.items() if found})
+
+
+def not_rendered(rec: Recommendation) -> list[str]:
+    """Ids of the settings that a file applies, and none that this version renders does."""
+    return [
+        setting.id
+        for setting in rec.settings
+        if setting.applied_by == "file"
+        and setting.value is not None
+        and setting.id not in SETTING_IDS
+    ]
 
 
 def version_of(text: str) -> Version:
@@ -177,12 +191,12 @@ def _intent_data(rec: Recommendation) -> dict[str, Any]:
 
 
 def _setting_data(rec: Recommendation) -> dict[str, Any]:
-    """The settings a file of ours applies, by id; those of other components are not ours."""
+    """The settings that the templates know, by id."""
     data: dict[str, Any] = {}
     for setting in rec.settings:
         if setting.id in data:
             raise InvalidInput(f"{NAME}: settings: {setting.id} is there twice")
-        if setting.applied_by == "file" or setting.id.partition(".")[0] in COMPONENTS:
+        if setting.id in SETTING_IDS:
             data[setting.id] = setting.value
     return data
 

@@ -1,80 +1,123 @@
-"""Gunicorn's settings beside class, workers and threads. Times are whole seconds."""
+"""Gunicorn's times, queues and connections. Times are whole seconds.
+
+How each class serves decides what a setting means to it: sync takes one connection at a time and
+closes it, gthread and gevent hold many and enforce `worker_connections`, `asgi` and UvicornWorker
+hold as many as come. What is about the workers as processes stands in gunicorn_workers.py.
+"""
 
 from __future__ import annotations
 
-import math
-import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from advisor.intent import Path
-from advisor.quantities import duration, size
-from advisor.rules.registry import Choice, Seen, rule
+from advisor.quantities import duration
+from advisor.rules.registry import Choice, Seen
+from advisor.rules.servers import (
+    DRAIN_S,
+    IDLE,
+    LONGEST_DRAIN_S,
+    Queue,
+    Seconds,
+    drain,
+    idle,
+    patience,
+    queue,
+    served_by,
+)
 
 if TYPE_CHECKING:
     from advisor.documents import Estimate
-    from advisor.model.choose import Plan
 
-Seconds = Annotated[int, Field(ge=0, le=86400)] | None
-Queue = Annotated[int, Field(gt=0, le=65535)] | None
-Requests = Annotated[int, Field(ge=0)] | None
+Connections = Annotated[int, Field(gt=0, le=1_000_000)] | None
 
-# How much longer than the 99th percentile a request may take before it counts as stuck.
-MARGIN = 4
+TIMEOUT_S = 30
+CONNECTIONS = 1000
+# The asgi class waits for idle connections too, so it gets no longer than requests take.
+SHORT_DRAIN_S = 10
+UVICORN_WORKERS = {"uvicorn_worker.UvicornWorker", "uvicorn.workers.UvicornWorker"}
+
+gunicorn = served_by("gunicorn")
 
 
-@rule(
-    "gunicorn.timeout",
+@gunicorn(
+    "timeout",
     needs=("gunicorn.worker_class",),
-    wants=("latency_s.p99",),
+    wants=("latency_s.p99", "limiter"),
     unit="s",
     accepts=Seconds,
-    default=30,
+    default=TIMEOUT_S,
     source="gunicorn: settings, timeout",
 )
 def timeout(s: Seen) -> Choice:
-    """Gunicorn's 30 s, or four times the measured p99 where that is longer.
+    """Gunicorn's 30 s; four times the measured p99 where a longer request would be killed.
 
-    Only sync is held to it by a slow request; the other classes send their heartbeat beside
-    the request, so there it catches a blocked loop or process.
+    That is under sync, whose worker is silent during a request, and where requests block an
+    event loop. The other classes send their heartbeat beside the request, so there it catches a
+    worker that hangs as a whole, however long requests take.
     """
+    name = s["gunicorn.worker_class"]
     p99: Estimate | None = s["latency_s.p99"]
-    ample = math.ceil(MARGIN * p99.high / 10) * 10 if p99 else 0
-    catches = "a request" if s["gunicorn.worker_class"] == "sync" else "a worker"
-    if p99 and ample > 30:
+    blocked = s["limiter"] is not None and s["limiter"].verdict == "event-loop-blocked"
+    catches = _catches(name)
+    ample = patience(p99)
+    if p99 and ample > TIMEOUT_S and (name == "sync" or blocked):
         return Choice(
             ample,
-            f"Four times the measured p99 ({duration(p99.value)}), then {catches} counts as stuck.",
+            f"Four times the measured p99 ({duration(p99.value)}), then {catches}.",
             binding="latency_s.p99",
             confidence="medium",
             inputs={"latency_s.p99": p99.value},
         )
-    seen = f", {duration(p99.value)} at p99 as measured" if p99 else ""
-    return Choice(30, f"After this long {catches} counts as stuck{seen}.")
+    seen = f" ({duration(p99.value)} at p99 as measured)" if p99 and name == "sync" else ""
+    return Choice(TIMEOUT_S, f"After {TIMEOUT_S} s {catches}{seen}.")
 
 
-@rule(
-    "gunicorn.graceful_timeout",
-    needs=("gunicorn.timeout",),
+def _catches(name: str) -> str:
+    if name == "sync":
+        return "a request counts as stuck and its worker is killed"
+    if name in UVICORN_WORKERS:
+        return "or from half of it on, a worker whose loop is blocked is killed"
+    return "a worker that hangs as a whole is killed, and no request for being slow"
+
+
+@gunicorn(
+    "graceful_timeout",
+    needs=("gunicorn.worker_class", "gunicorn.timeout"),
+    wants=("latency_s.p99",),
     unit="s",
     accepts=Seconds,
     default=30,
-    source="gunicorn: settings, graceful_timeout",
+    source="gunicorn: settings, graceful_timeout; workers/gasgi.py, shutdown",
 )
 def graceful_timeout(s: Seen) -> Choice:
-    """As long as a request may take: what a reload or stop lets run to its end."""
-    value = max(30, min(s["gunicorn.timeout"], 300))
-    return Choice(value, "Requests in flight may finish on a reload or stop.")
+    """As long as a request may take: what a reload or stop lets run to its end.
+
+    Under sync that is `timeout`. The asgi class waits for idle kept-alive connections as well,
+    for all of this time (12.1 s of 12, measured; UvicornWorker took 0.4 s), so it gets 10 s
+    unless requests take longer.
+    """
+    name = s["gunicorn.worker_class"]
+    if name == "sync":
+        value = max(DRAIN_S, min(s["gunicorn.timeout"], LONGEST_DRAIN_S))
+        return Choice(value, "Requests in flight may finish on a reload or stop.")
+    if name != "asgi":
+        return drain(s)
+    found = drain(s, least=SHORT_DRAIN_S)
+    return Choice(
+        found.value,
+        f"The asgi class waits this long for idle connections too: {found.why[0].lower()}"
+        f"{found.why[1:]}",
+        binding=found.binding,
+        confidence=found.confidence,
+        inputs=found.inputs,
+    )
 
 
-@rule(
-    "gunicorn.keepalive",
-    needs=(
-        "gunicorn.worker_class",
-        "nginx.upstream_keepalive",
-        "nginx.upstream_keepalive_timeout",
-    ),
+@gunicorn(
+    "keepalive",
+    needs=("gunicorn.worker_class",),
+    wants=IDLE,
     unit="s",
     accepts=Seconds,
     default=2,
@@ -83,131 +126,84 @@ def graceful_timeout(s: Seen) -> Choice:
 def keepalive(s: Seen) -> Choice | None:
     """The app's idle outlasts the proxy's, or a reused connection is a 502.
 
-    Gunicorn's own 2 s lose that race against nginx's 60 s (gunicorn#3323, caddy#6452).
-    UvicornWorker takes this value too. Sync closes after each response and has none.
+    Gunicorn's own 2 s lose that race against nginx's 60 s and Caddy's 120 s (gunicorn#3323,
+    caddy#6452). UvicornWorker takes this value too. Sync closes after each response and has
+    none.
     """
-    if s["gunicorn.worker_class"] == "sync":
+    return None if s["gunicorn.worker_class"] == "sync" else idle(s)
+
+
+@gunicorn(
+    "worker_connections",
+    needs=("gunicorn.worker_class", "gunicorn.threads", "plan.concurrency"),
+    unit="connections",
+    accepts=Connections,
+    default=CONNECTIONS,
+    source="gunicorn: settings, worker_connections; gthread keeps at most this less its threads",
+)
+def worker_connections(s: Seen) -> Choice | None:
+    """Twice the requests in flight and a place for every thread, at least Gunicorn's 1000.
+
+    Only gthread and gevent hold to it: gthread accepts no more, and keeps no connection alive
+    beyond this number less its threads; gevent runs no more greenlets. The asgi class reads it
+    and does not enforce it, the others have none.
+    """
+    name, threads = s["gunicorn.worker_class"], s["gunicorn.threads"]
+    if name not in {"gthread", "gevent"}:
         return None
-    idle = s["nginx.upstream_keepalive_timeout"]
-    return Choice(
-        idle + 15,
-        f"Longer than nginx keeps idle connections ({idle} s), or a reused one is a 502.",
-        binding="nginx.upstream_keepalive_timeout",
-    )
+    wanted = 2 * s["plan.concurrency"] + (threads if name == "gthread" else 0)
+    if wanted > CONNECTIONS:
+        return Choice(
+            wanted,
+            f"Each of {s['plan.concurrency']:,} requests in flight and an idle connection beside "
+            "it may be on one worker.",
+            binding="concurrency",
+        )
+    held = f"{threads} serve and the rest idle" if name == "gthread" else "each a greenlet"
+    return Choice(CONNECTIONS, f"A worker holds up to {CONNECTIONS:,} connections: {held}.")
 
 
-@rule(
-    "gunicorn.backlog",
-    wants=("kernel.somaxconn",),
+@gunicorn(
+    "backlog",
+    wants=("gunicorn.worker_class", "kernel.somaxconn"),
     unit="connections",
     accepts=Queue,
     default=2048,
     source="listen(2): a backlog above net.core.somaxconn is cut to it without a word",
 )
 def backlog(s: Seen) -> Choice:
-    """Gunicorn's 2048, or what the kernel allows where that is less."""
-    most = s["kernel.somaxconn"]
-    if most is None:
-        return Choice(2048, "Gunicorn's own; the kernel's limit is not known.", confidence="medium")
-    if most < 2048:
-        return Choice(most, "The kernel cuts a longer queue to this.", binding="kernel.somaxconn")
-    return Choice(2048, "Room for a burst; the kernel allows it.")
+    """Gunicorn's 2048, or what the kernel allows where that is less.
 
-
-@rule(
-    "gunicorn.max_requests",
-    needs=("plan", "plan.budget_bytes"),
-    wants=("memory_growth_bytes_per_request",),
-    accepts=Requests,
-    default=0,
-    source="gunicorn: settings, max_requests; growth as measured",
-)
-def max_requests(s: Seen) -> Choice:
-    """Off unless growth is evidenced: a restart drops warm caches and hides a bug.
-
-    With growth, the requests one worker may serve before its share of the budget that is left
-    has leaked away, at the high end of the interval, in two digits.
+    The asgi class listens again with asyncio's own 100 as it starts, whatever is set; the value
+    still counts while its workers boot.
     """
-    growth: Estimate | None = s["memory_growth_bytes_per_request"]
-    if growth is None or growth.low <= 0:
-        return Choice(0, "Workers are not renewed: no growth in memory was measured.", inputs={})
-    plan: Plan = s["plan"]
-    room = max(0, s["plan.budget_bytes"] - plan.needed_bytes) / plan.config.workers
-    value = _two_digits(max(1000.0, room / growth.high))
+    found = queue(s, "Gunicorn's own")
+    if s["gunicorn.worker_class"] != "asgi":
+        return found
     return Choice(
-        value,
-        f"The app grows by {size(growth.value * 1000)} in 1,000 requests; a worker is renewed "
-        "before the budget is used up.",
-        binding="memory",
+        found.value,
+        "Counts until the workers have booted: the asgi class then cuts the queue to 100, whatever "
+        "is set.",
+        binding=found.binding,
         confidence="medium",
-        inputs={"memory_growth_bytes_per_request": growth.value, "room_bytes": int(room)},
     )
 
 
-def _two_digits(number: float) -> int:
-    scale = 10 ** max(0, math.floor(math.log10(number)) - 1)
-    return int(number // scale * scale)
-
-
-@rule(
-    "gunicorn.max_requests_jitter",
-    needs=("gunicorn.max_requests",),
-    accepts=Requests,
-    default=0,
-    source="gunicorn: settings, max_requests_jitter",
-)
-def max_requests_jitter(s: Seen) -> Choice:
-    """A tenth, so that workers are not all renewed at once."""
-    if not s["gunicorn.max_requests"]:
-        return Choice(0, "Workers are not renewed, so there is nothing to spread.")
-    value = max(1, s["gunicorn.max_requests"] // 10)
-    return Choice(value, "A tenth, so that the workers are not renewed all at once.")
-
-
-@rule(
-    "gunicorn.worker_tmp_dir",
-    wants=("host.os",),
-    accepts=Path | None,
-    source="gunicorn: FAQ, blocking os.fchmod",
-)
-def worker_tmp_dir(s: Seen) -> Choice:
-    """Heartbeats go to memory: on a disk that stalls, a healthy worker looks dead."""
-    known = s["host.os"] is not None
-    return Choice(
-        "/dev/shm",  # noqa: S108 - Gunicorn unlinks its file at once; the folder is the kernel's
-        "Heartbeats in memory: on a stalling disk a healthy worker looks dead.",
-        confidence="high" if known else "medium",
-    )
-
-
-@rule(
-    "gunicorn.control_socket_disable",
-    needs=("components.gunicorn.version",),
+@gunicorn(
+    "reuse_port",
+    needs=("gunicorn.worker_class",),
     accepts=bool | None,
     default=False,
-    source="gunicorn 25.1: changelog, control socket",
+    source="gunicorn: settings, reuse_port; arbiter.py: workers then make their own sockets",
 )
-def control_socket_disable(s: Seen) -> Choice | None:
-    """Off from 25.1 on: it is made in a folder that the unit's sandbox protects.
+def reuse_port(s: Seen) -> Choice:
+    """Off: each worker would have a queue of its own, and what waits in one is lost with it.
 
-    Older versions refuse the unknown setting, so there, and where the version is not known,
-    nothing is said.
+    The sockets that systemd hands over would not be used either.
     """
-    version = s["components.gunicorn.version"]
-    numbers = re.match(r"(\d+)\.(\d+)", version)
-    if numbers is None or (int(numbers[1]), int(numbers[2])) < (25, 1):
-        return None
-    return Choice(True, "Its socket cannot be made under the unit's sandbox.")
-
-
-@rule(
-    "gunicorn.preload_app",
-    needs=("app.interface",),
-    accepts=bool | None,
-    default=False,
-    source="gunicorn: settings, preload_app; HUP does not reload a preloaded app",
-)
-def preload_app(s: Seen) -> Choice:
-    """Off: a reload would keep the old code, and connections opened at import would be shared."""
-    kind = "loops and connections" if s["app.interface"] == "asgi" else "connections"
-    return Choice(False, f"A reload would keep the old code, and {kind} could be shared.")
+    held = "request" if s["gunicorn.worker_class"] == "sync" else "connection"
+    return Choice(
+        False,
+        f"One queue for all workers: with one each, a {held} that waits for a worker which stops "
+        "is lost, and systemd's socket is not used.",
+    )

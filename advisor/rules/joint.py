@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 
 SOURCE = "operational laws (Denning and Buzen 1978), machine repairman; PSS from smaps_rollup"
 ClassName = Literal[
-    "sync", "gthread", "asgi", "uvicorn_worker.UvicornWorker", "uvicorn.workers.UvicornWorker"
+    "sync",
+    "gthread",
+    "gevent",
+    "asgi",
+    "uvicorn_worker.UvicornWorker",
+    "uvicorn.workers.UvicornWorker",
 ]
 Few = Annotated[int, Field(gt=0, le=1024)]
 
 STOPPED = {
     "memory": "one more would not fit the memory",
     "boot_cpu": "more would make a reload compute for over 15 s",
+    "database": "the database has no connections for more",
+    "descriptors": "a worker may not open more files",
+    "queue": "more connections would wait than the kernel's queue holds",
     "concurrency": "the requests in flight keep no more busy",
     "downstream": "what the app calls gives no more",
     "targets": "that meets the targets",
@@ -32,62 +40,103 @@ STOPPED = {
 }
 
 
-@rule(
-    "gunicorn.workers", needs=("plan", "plan.basis"), unit="processes", accepts=Few, source=SOURCE
-)
-def workers(s: Seen) -> Choice:
-    """As many as add throughput, in the least memory, under every limit.
+def _workers_of(server: str) -> None:
+    """Register the server's number of workers; every server of ours calls them that."""
 
-    The cores a quota leaves are rounded down without a measurement: a worker beyond the quota is
-    throttled (automaxprocs#98), and zero workers serve nobody (puma#3827).
-    """
-    plan: Plan = s["plan"]
-    nearby = [found for found in (plan.fewer, plan.more) if found]
-    return Choice(
-        plan.config.workers,
-        _why_workers(plan, s["plan.basis"].inputs),
-        binding=plan.binding,
-        confidence=s["plan.basis"].confidence,
-        inputs=s["plan.basis"].inputs,
-        alternatives=tuple(_alternative(found, found.config.workers) for found in nearby),
+    @rule(
+        f"{server}.workers",
+        needs=("server", "plan", "plan.basis"),
+        unit="processes",
+        accepts=Few,
+        source=SOURCE,
     )
+    def workers(s: Seen) -> Choice | None:
+        """As many as add throughput, in the least memory, under every limit.
+
+        The cores a quota leaves are rounded down without a measurement: a worker beyond the
+        quota is throttled (automaxprocs#98), and zero workers serve nobody (puma#3827).
+        """
+        if s["server"] != server:
+            return None
+        plan: Plan = s["plan"]
+        nearby = [found for found in (plan.fewer, plan.more) if found]
+        return Choice(
+            plan.config.workers,
+            _why_workers(plan, s["plan.basis"].inputs),
+            binding=plan.binding,
+            confidence=s["plan.basis"].confidence,
+            inputs=s["plan.basis"].inputs,
+            alternatives=tuple(_alternative(found, found.config.workers) for found in nearby),
+            sensitivity=s["plan.basis"].sensitivity.get("workers", ()),
+        )
 
 
-@rule("gunicorn.worker_class", needs=("plan", "plan.basis"), accepts=ClassName, source=SOURCE)
-def worker_class(s: Seen) -> Choice:
+for _server in ("gunicorn", "granian", "hypercorn", "uvicorn"):
+    _workers_of(_server)
+
+
+@rule(
+    "gunicorn.worker_class",
+    needs=("server", "plan", "plan.basis"),
+    accepts=ClassName,
+    source=SOURCE,
+)
+def worker_class(s: Seen) -> Choice | None:
     """The class of the interface that serves most; threads where requests wait.
 
     `uvicorn_worker.UvicornWorker` rather than the deprecated `uvicorn.workers.UvicornWorker`.
+    gevent only where it is pinned: it changes how the app's own code runs.
     """
+    if s["server"] != "gunicorn":
+        return None
     plan: Plan = s["plan"]
     chosen = plan.config.worker_class
-    rivals = [found for found in plan.other if found.config.worker_class is not chosen]
+    rivals = [found for found in plan.other if found.config.worker_class.name != chosen.name]
     why = {
         "one": "Requests spend their time computing: one at a time in a worker costs least.",
         "threads": "Requests that wait overlap in threads; the app has to be thread-safe.",
         "loop": "An ASGI app runs on an event loop.",
     }[chosen.kind]
+    if chosen.interface == "wsgi" and chosen.kind == "loop":
+        why = "Waiting requests overlap in greenlets, where all that the app calls is patched."
     return Choice(
         chosen.name,
         why,
         confidence=s["plan.basis"].confidence,
         inputs=s["plan.basis"].inputs,
         alternatives=tuple(_alternative(found, found.config.worker_class.name) for found in rivals),
+        sensitivity=s["plan.basis"].sensitivity.get("worker_class", ()),
     )
 
 
-@rule("gunicorn.threads", needs=("plan", "plan.basis"), unit="threads", accepts=Few, source=SOURCE)
-def threads(s: Seen) -> Choice:
+@rule(
+    "gunicorn.threads",
+    needs=("server", "plan", "plan.basis"),
+    unit="threads",
+    accepts=Few,
+    source=SOURCE,
+)
+def threads(s: Seen) -> Choice | None:
     """Threads of one worker: enough for every request in flight, wherever it lands.
 
     A kept-alive connection stays with its worker, so threads that only all workers together
     have are not there when they are needed (384 against 1,510 requests/s).
     """
+    if s["server"] != "gunicorn":
+        return None
     plan: Plan = s["plan"]
     kind, number = plan.config.worker_class.kind, plan.config.threads
-    same = [found for found in plan.other if found.config.worker_class is plan.config.worker_class]
+    same = [
+        found
+        for found in plan.other
+        if found.config.worker_class.name == plan.config.worker_class.name
+    ]
     if kind != "threads":
-        return Choice(number, "This class runs the app in one thread a worker.", confidence="high")
+        return Choice(
+            number,
+            "This class runs the app in one thread a worker.",
+            sensitivity=s["plan.basis"].sensitivity.get("threads", ()),
+        )
     why = "Without a measurement: 8, so that a few waiting requests do not stop the rest."
     if plan.throughput is not None:
         why = f"One worker holds {number} requests, because connections stay where they land."
@@ -97,6 +146,7 @@ def threads(s: Seen) -> Choice:
         confidence=s["plan.basis"].confidence,
         inputs=s["plan.basis"].inputs,
         alternatives=tuple(_alternative(found, found.config.threads) for found in same),
+        sensitivity=s["plan.basis"].sensitivity.get("threads", ()),
     )
 
 
@@ -126,7 +176,7 @@ def _why_workers(plan: Plan, inputs: dict[str, Value]) -> str:
 
 
 def _why_unmeasured(plan: Plan, inputs: dict[str, Value]) -> str:
-    if plan.binding in {"memory", "boot_cpu"}:
+    if plan.binding not in {"cpu", "pins"}:
         return f"Not measured: fewer than one a whole core, because {STOPPED[plan.binding]}."
     return (
         f"Not measured: one worker a whole core, at least one ({inputs['cpu.effective']:g} here)."

@@ -17,11 +17,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from advisor.documents import Alternative, Setting, Unknown
 from advisor.errors import InvalidInput
+from advisor.rules.sensitivity import of_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from advisor.documents import Value
+    from advisor.documents import Sensitivity, Value
 
 Confidence = Literal["high", "medium", "low"]
 Seen = dict[str, Any]
@@ -29,7 +30,11 @@ Seen = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a rule says: a value (None is "leave the product's default") and its reason."""
+    """What a rule says: a value (None is "leave the product's default") and its reason.
+
+    `sensitivity` is given by rules whose inputs were weighed elsewhere; that of all others is
+    found by asking them again.
+    """
 
     value: Value
     why: str
@@ -38,6 +43,7 @@ class Choice:
     inputs: Mapping[str, Value] | None = None
     alternatives: tuple[Alternative, ...] = ()
     paste: str | None = None
+    sensitivity: Sequence[Sensitivity] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +185,9 @@ def _setting(each: Rule, choice: Choice, seen: Seen) -> Setting:
         inputs=dict(inputs),
         alternatives=list(choice.alternatives),
         source=each.source,
+        sensitivity=list(
+            of_rule(each, seen, choice.value) if choice.sensitivity is None else choice.sensitivity
+        ),
         paste=choice.paste,
     )
 

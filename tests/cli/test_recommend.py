@@ -60,6 +60,27 @@ def test_the_three_formats_say_the_same(advisor: Advisor) -> None:
     assert read(as_json) == read(as_yaml, is_json=False)
 
 
+def test_all_shows_what_stays_as_its_product_has_it(advisor: Advisor) -> None:
+    short, long = advisor(*FACTS, *MEASURED)[1], advisor(*FACTS, *MEASURED, "--all")[1]
+    assert "stay as their products have them; --all shows every one." in short
+    assert "  preload_app " not in short
+    assert "  preload_app " in long
+    assert "--all" not in long
+
+
+def test_what_cannot_be_rendered_is_not_promised(advisor: Advisor, tmp_path: Path) -> None:
+    config = tmp_path / "advisor.yml"
+    config.write_text("app: {module: shop.main:app, interface: asgi}\nserver: uvicorn\n")
+    rec = tmp_path / "rec.yml"
+    code, out, _ = advisor(*FACTS, "--config", str(config), "-o", str(rec))
+    assert code == 0
+    assert "uvicorn.workers" in out
+    assert "Set this by hand: advisor render has no files yet for: server." in out
+    assert "-o deploy" not in out
+    env = advisor(*FACTS, "--config", str(config), "--format", "env")[1]
+    assert env.startswith("export WEB_CONCURRENCY=2\n")
+
+
 @pytest.mark.parametrize("name", ["rec.yml", "rec.json"])
 def test_o_writes_the_document_and_prints_the_table(
     advisor: Advisor, tmp_path: Path, name: str
@@ -99,7 +120,7 @@ def test_o_on_what_is_not_ours_is_refused_and_left(advisor: Advisor, tmp_path: P
         ("--concurrency", "nan"),
         ("--pid", "0"),
         ("--pid", "-7"),
-        ("--format", "env"),
+        ("--format", "toml"),
         ("-o", "rec.txt"),
         ("--config", "no-such.yml"),
         ("--facts", "no-such.json"),
@@ -139,7 +160,7 @@ def test_budgets(advisor: Advisor) -> None:
         ('app: {module: shop, name: "shop;"}\n', "app.name"),
         ('app: {module: shop, directory: "/srv/{{ x }}"}\n', "app.directory"),
         ('app: {module: shop}\ndomain: "shop\\nx"\n', "domain"),
-        ("app: {module: shop}\nproxy: caddy\n", "proxy: caddy: not supported"),
+        ('app: {module: shop}\nhosts: ["10.0.0.1"]\n', "hosts"),
         ("app: {module: shop}\npins: {gunicorn.wrokers: 4}\n", "gunicorn.wrokers"),
         ("- app\n", "expected a mapping"),
     ],

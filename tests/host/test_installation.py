@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from advisor.host.installation import installation, own
+from advisor.documents import Component
+from advisor.host.installation import components_of, installation, own
 
 NOWHERE = Path("/nonexistent")
 
@@ -104,3 +109,110 @@ def test_the_advisors_own() -> None:
     assert found.python == platform.python_version().rstrip("+")
     if sys.prefix != sys.base_prefix:
         assert found.virtualenv == sys.prefix
+
+
+@pytest.mark.parametrize(
+    ("library", "executable", "free"),
+    [
+        ("python3.13t", "/usr/bin/python3.13t", True),
+        # Its own name may be without the t, its library never is.
+        ("python3.13t", "/usr/bin/python3.13", True),
+        ("python3.13", "/usr/bin/python3.13", False),
+        ("python3.13t", None, True),
+    ],
+)
+def test_a_free_threaded_build_is_told_from_the_others(
+    library: str, executable: str | None, free: bool, tmp_path: Path
+) -> None:
+    cfg = "version = 3.13.1\n"
+    make(tmp_path / "venv", "granian-2.8.1.dist-info", library=library, cfg=cfg)
+    found = installation(
+        ["/venv/bin/granian"], executable=executable, mapped="", home=NOWHERE, root=tmp_path
+    )
+    assert (found.free_threaded, found.python) == (free, "3.13.1")
+    assert found.packages == {"granian": "2.8.1"}
+    modules = ["free-threaded"] if free else []
+    assert components_of(found) == {
+        "python": Component(version="3.13.1", modules=modules),
+        "granian": Component(version="2.8.1"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "free", "packages"),
+    [
+        ("python3.13t", True, {"granian": "2.8.1", "flask": "3.1.3"}),
+        ("python3.13", False, {"granian": "2.0.0"}),
+    ],
+)
+def test_builds_under_one_prefix_have_packages_of_their_own(
+    name: str, free: bool, packages: dict[str, str], tmp_path: Path
+) -> None:
+    make(tmp_path / "usr", "granian-2.8.1.dist-info", library="python3.13t")
+    make(tmp_path / "usr", "granian-2.0.0.dist-info", library="python3.13")
+    make(tmp_path / "home/shop/.local", "flask-3.1.3.dist-info", library="python3.13t")
+    found = installation(
+        [], executable=f"/usr/bin/{name}", mapped="", home=Path("/home/shop"), root=tmp_path
+    )
+    assert (found.python, found.free_threaded, found.packages) == ("3.13", free, packages)
+
+
+def test_another_pythons_packages_beside_it_are_not_its_own(tmp_path: Path) -> None:
+    make(tmp_path / "usr/local", "uvicorn-0.54.0.dist-info", library="python3.13")
+    make(tmp_path / "usr/local", "uvicorn-0.30.0.dist-info", library="python3.11")
+    found = installation(
+        [], executable="/usr/local/bin/python3.11", mapped="", home=NOWHERE, root=tmp_path
+    )
+    assert (found.python, found.packages) == ("3.11", {"uvicorn": "0.30.0"})
+
+
+def test_libraries_are_named_as_rules_know_them(tmp_path: Path) -> None:
+    # A client of Redis has another version than the server that components call redis.
+    make(
+        tmp_path / "venv",
+        *("redis-6.4.0.dist-info", "SQLAlchemy-2.0.44.dist-info", "Django-5.2.8.dist-info"),
+        *("psycopg2_binary-2.9.11.dist-info", "psycopg-3.2.12.dist-info", "numpy-2.3.4.dist-info"),
+        cfg="version = 3.12.4\n",
+    )
+    found = installation(
+        ["/venv/bin/gunicorn"], executable=None, mapped="", home=NOWHERE, root=tmp_path
+    )
+    assert found.packages == {
+        "redis-py": "6.4.0",
+        "sqlalchemy": "2.0.44",
+        "django": "5.2.8",
+        "psycopg2": "2.9.11",
+        "psycopg": "3.2.12",
+    }
+
+
+def test_the_advisors_own_libraries_say_nothing_of_an_app() -> None:
+    assert not set(own().packages) & {"redis-py", "httpx", "anyio", "fastapi", "flask"}
+    assert own().packages["uvloop"]
+
+
+def test_names_that_somebody_made_up_are_no_versions(tmp_path: Path) -> None:
+    make(
+        tmp_path / "venv",
+        "uvicorn-0.54\x1b[31m.dist-info",
+        "gunicorn-27 0.dist-info",
+        "granian-2.8.1+local.dist-info",
+        cfg="version = 3.12.4\x1b[2J\n",
+    )
+    found = installation(
+        ["/venv/bin/gunicorn"], executable=None, mapped="", home=NOWHERE, root=tmp_path
+    )
+    assert (found.python, found.packages) == ("3.12.4", {"granian": "2.8.1+local"})
+
+
+@settings(max_examples=50)
+@given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), max_size=40))
+def test_a_folder_of_any_name_is_a_version_or_nothing(name: str) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        make(root / "venv", f"uvicorn-{name}.dist-info", cfg="version = 3.12.4\n")
+        found = installation(
+            ["/venv/bin/uvicorn"], executable=None, mapped="", home=NOWHERE, root=root
+        )
+    version = found.packages.get("uvicorn")
+    assert version is None or re.fullmatch(r"[0-9][A-Za-z0-9.+!_]*", version)

@@ -7,19 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.model.capacity import (
-    ASGI,
-    CLASSES,
-    GTHREAD,
-    SYNC,
-    UVICORN_WORKER,
+    CROWDED,
     Configuration,
     Demand,
-    WorkerClass,
     pinned,
     pooled,
     response_at_rate,
     throughput,
 )
+from advisor.model.classes import ASGI, CLASSES, GTHREAD, SYNC, UVICORN_WORKER, WorkerClass
 
 WAITING = Demand(0.0005, 0.00045, 0.00055, 0.040, measured_as=GTHREAD)
 BLOCKED = Demand(0.0003, 0.0003, 0.0003, 0.0, blocked_s=0.0197, measured_as=UVICORN_WORKER)
@@ -81,9 +77,9 @@ def test_a_loop_whose_app_takes_on_a_few_requests_gains_by_workers() -> None:
 def test_one_worker_computes_on_one_core() -> None:
     computing = Demand(0.001, 0.001, 0.001, 0.0, measured_as=GTHREAD)
     # One thread hands the interpreter over to the next, and that takes its time.
-    assert throughput(Configuration(GTHREAD, 1, 8), computing, 4, 8).value == pytest.approx(
-        909.1, rel=0.001
-    )
+    one = throughput(Configuration(GTHREAD, 1, 8), computing, 4, 8).value
+    assert 900 < one < 1000
+    assert throughput(Configuration(GTHREAD, 1, 64), computing, 4, 64).value < one
     assert throughput(Configuration(GTHREAD, 1, 8), computing, 0.25, 8).value == pytest.approx(250)
 
 
@@ -98,7 +94,7 @@ def test_a_process_a_request_pays_for_waking_up_and_threads_do_not() -> None:
     seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.00015)
     assert seen.under(SYNC).cpu_s == pytest.approx(0.0009)
     assert seen.under(SYNC).under(SYNC).cpu_s == pytest.approx(0.0009)
-    assert seen.under(GTHREAD).cpu_s == pytest.approx(0.00075)
+    assert seen.under(GTHREAD).cpu_s == pytest.approx(0.00075 + GTHREAD.cost_s)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +129,8 @@ def test_a_class_that_costs_less_never_makes_a_request_free() -> None:
     assert small.under(UVICORN_WORKER).cpu_s == pytest.approx(0.000001)
 
 
-def test_uvicorn_and_its_worker_are_one_demand() -> None:
-    assert CLASSES["uvicorn"] is CLASSES["uvicorn_worker.UvicornWorker"]
+def test_uvicorn_and_its_worker_cost_the_same() -> None:
+    assert CLASSES["uvicorn"].cost_s == CLASSES["uvicorn_worker.UvicornWorker"].cost_s
 
 
 @given(classes, few, few, demands, cores, st.integers(1, 200))
@@ -158,11 +154,11 @@ def test_throughput_never_exceeds_cpu_slots_or_load(
 
 
 @given(classes, few, few, demands, cores, st.integers(1, 200))
-def test_another_worker_never_lowers_the_pooled_throughput(
+def test_another_worker_lowers_the_pooled_throughput_by_taking_turns_at_most(
     worker_class: WorkerClass, n: int, threads: int, demand: Demand, c: float, load: int
 ) -> None:
     fewer, more = (configuration(worker_class, count, threads) for count in (n, n + 1))
-    assert pooled(more, demand, c, load) >= pooled(fewer, demand, c, load) * (1 - 1e-9)
+    assert pooled(more, demand, c, load) >= pooled(fewer, demand, c, load) / (1 + CROWDED)
 
 
 def test_a_downstream_ceiling_caps_the_prediction() -> None:

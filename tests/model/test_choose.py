@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import NothingFeasible
-from advisor.model.capacity import GTHREAD, SYNC, UVICORN_WORKER, Demand, WorkerClass, throughput
+from advisor.model.capacity import Demand, throughput
 from advisor.model.choose import choose, fall_back
-from advisor.model.constraints import BOOT_LIMIT_S, Constraints, Pins
+from advisor.model.classes import (
+    GTHREAD,
+    OFFERED,
+    SYNC,
+    UVICORN_WORKER,
+    WorkerClass,
+    calibrated,
+)
+from advisor.model.constraints import BOOT_LIMIT_S, Constraints, Pins, connections
 from advisor.model.memory import MemoryCost
 
 MIB = 1024**2
@@ -45,7 +53,7 @@ def test_threads_win_over_many_processes_that_cannot_be_told_to_be_faster(cpu: f
     quick = replace(LIMITS, boot_cpu_s=0.05)  # so that a reload forbids no number of processes
     plan = choose("wsgi", app(cpu, 0.040, measured_as=SYNC), COST, quick, Pins())
     assert plan.config.worker_class is GTHREAD
-    assert plan.memory.value < 200 * MIB
+    assert plan.memory.value < 300 * MIB
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(0.25, 1), (1, 1), (1.5, 2), (2, 2), (8, 8)])
@@ -179,3 +187,44 @@ def test_the_fall_back_keeps_pins_and_fails_where_nothing_fits() -> None:
     assert fall_back("wsgi", COST, LIMITS, Pins(workers=5)).config.workers == 5
     with pytest.raises(NothingFeasible, match="does not fit"):
         fall_back("wsgi", COST, replace(LIMITS, memory_bytes=32 * MIB), Pins())
+
+
+def test_a_database_with_few_connections_bounds_workers_times_threads() -> None:
+    few = replace(LIMITS, database=30)
+    plan = choose("wsgi", WAITING, COST, few, Pins())
+    assert connections(plan.config) <= 30
+    assert plan.binding == "database"
+    with pytest.raises(NothingFeasible, match="database connections"):
+        choose("wsgi", WAITING, COST, replace(LIMITS, database=1), Pins())
+
+
+def test_a_class_costs_what_was_measured_on_this_host() -> None:
+    dear = calibrated(OFFERED["gunicorn", "wsgi"], {"sync": (0.0001, 0.0001), "gthread": (0.01, 1)})
+    plan = choose("wsgi", WAITING, COST, LIMITS, Pins(), classes=dear)
+    assert plan.config.worker_class.name == "sync"
+
+
+@pytest.mark.parametrize(
+    ("server", "interface"), [key for key in OFFERED if key != ("gunicorn", "wsgi")]
+)
+def test_every_server_gets_a_choice_of_its_own_classes(server: str, interface: str) -> None:
+    offered = OFFERED[server, interface]
+    demand = app(0.0005, 0.010, measured_as=offered[0])
+    plan = choose(interface, demand, COST, LIMITS, Pins(), classes=offered)
+    assert plan.config.worker_class in offered
+    assert fall_back(interface, COST, LIMITS, Pins(), classes=offered).config.workers == 2
+
+
+def test_gevent_is_chosen_only_where_it_is_pinned() -> None:
+    plan = choose("wsgi", WAITING, COST, LIMITS, Pins(worker_class="gevent"))
+    assert (plan.config.worker_class.name, plan.config.threads) == ("gevent", 1)
+    assert choose("wsgi", WAITING, COST, LIMITS, Pins()).config.worker_class is GTHREAD
+
+
+def test_what_a_proxy_takes_is_not_there_for_the_app() -> None:
+    proxied = replace(COMPUTING, proxy_s=0.0001)
+    alone = choose("asgi", COMPUTING, COST, LIMITS, Pins()).throughput
+    beside = choose("asgi", proxied, COST, LIMITS, Pins()).throughput
+    assert alone is not None
+    assert beside is not None
+    assert beside.value == pytest.approx(alone.value * 2 / 3, rel=0.02)

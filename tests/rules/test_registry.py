@@ -40,7 +40,7 @@ def test_a_rule_sees_the_settings_it_needs() -> None:
 
 
 def test_inputs_are_what_the_rule_declared() -> None:
-    first = decide({"proxy": "nginx", "other": 1}, {}).settings[0]
+    first = decide({"proxy": "nginx", "other": 1}, {}).settings[1]
     assert first.inputs == {"a.idle": 75}
     assert (first.unit, first.source, first.pinned, first.applied_by) == ("s", "x", False, "file")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from advisor.model.capacity import GTHREAD
+from advisor.model.classes import GTHREAD
 from advisor.rules import RULES
 from tests.rules.cases.shared import INPUTS, SILENT, WAITING, plan
 
@@ -64,7 +64,7 @@ def test_a_rule_cites_its_source_and_explains_itself(rule_id: str) -> None:
 
 def test_the_reason_for_the_workers_carries_the_figures() -> None:
     rule = RULES["gunicorn.workers"]
-    choice = rule.decide(plan(WAITING))
+    choice = rule.decide(plan(WAITING) | {"server": "gunicorn"})
     assert choice is not None
     assert "300 µs of CPU and 40 ms of waiting" in choice.why
     assert [other.value for other in choice.alternatives] == [2]

@@ -1,15 +1,20 @@
-"""Findings about what the app can serve, and what it takes."""
+"""Findings about what stops the app from serving more, as it was measured."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.model.constraints import BOOT_LIMIT_S
+from advisor.model import connections
 from advisor.quantities import count, duration, rate, size
 from advisor.rules.findings.case import Case, Said, finding
 
 if TYPE_CHECKING:
     from advisor.model.choose import Plan
+
+# What an even spread would add before it is worth a word: less is a launch's luck.
+UNEVEN_RATIO = 0.1
+# Seconds in a load step of one to four: the shortest hold that shows in a p99.
+THROTTLED_S = 0.05
 
 
 @finding("event-loop-blocked", "critical")
@@ -19,107 +24,120 @@ def _blocked(case: Case) -> Said | None:
         return None
     blocked = seen.blocked_per_request_s
     took = duration(blocked.value) if blocked else "much of each request"
+    where = case.measured("where")
+    place = f" It is held at {where}." if where else ""
+    line = "" if where else "; py-spy dump --pid names the line"
     return Said(
         "The event loop is blocked",
         f"Each request holds its worker's loop for {took} off the CPU; meanwhile that worker "
-        f"serves nobody else. As it is: {_outcome(case.plan)}; once mended: "
-        f"{_outcome(case.mended)}.",
-        {"blocked_per_request_s": blocked.value if blocked else None},
+        f"serves nobody else.{place} {_outcomes(case.plan, case.mended)}",
+        {"blocked_per_request_s": blocked.value if blocked else None, "where": where},
         "Await the call (an async client, or asyncio.to_thread), or make the route a plain "
-        "def; py-spy dump --pid names the line.",
+        f"def{line}.",
     )
 
 
 @finding("app-limit", "warning")
 def _app_limit(case: Case) -> Said | None:
     """A limit that only the app's code can raise; no prediction counts on its being raised."""
-    seen = case.measurement.limiter.evidence if case.measurement else {}
-    held = seen.get("in_service_per_worker")
+    held, tokens = case.measured("in_service_per_worker"), case.measured("tokens")
     if case.mended is None or not isinstance(held, int | float):
         return None
-    outcome = f"As it is: {_outcome(case.plan)}; once mended: {_outcome(case.mended)}."
-    if "tokens" in seen:
+    outcomes = _outcomes(case.plan, case.mended)
+    if tokens is not None:
         wanted = -(-case.mended.concurrency // case.mended.config.workers)
         return Said(
-            f"Each worker runs {seen['tokens']} requests at a time",
-            f"Routes written as plain def run on AnyIO's {seen['tokens']} threads a worker; the "
-            f"rest wait in line. {outcome}",
-            {"in_service_per_worker": held, "tokens": seen["tokens"]},
+            f"Each worker runs {tokens} requests at a time",
+            f"Routes written as plain def run on AnyIO's {tokens} threads a worker; the "
+            f"rest wait in line. {outcomes}",
+            {"in_service_per_worker": held, "tokens": tokens},
             "In the app's lifespan: anyio.to_thread.current_default_thread_limiter()"
             f".total_tokens = {wanted}; or make the routes async.",
         )
+    others = case.measured("downstream_connections")
+    over = f", over {count(others, 'connection')} to others" if others else ""
     return Said(
         f"Each worker takes on {held:g} requests at a time",
-        f"A pool or limit in the app is full while CPU is left. {outcome}",
-        {"in_service_per_worker": held},
+        f"A pool or limit in the app is full while CPU is left{over}. {outcomes}",
+        {"in_service_per_worker": held, "downstream_connections": others},
         "Raise the pool (SQLAlchemy's pool_size and max_overflow, httpx.Limits, a semaphore) as "
-        "far as what is behind it bears.",
+        f"far as what is behind it bears{_borne(case)}.",
     )
+
+
+def _borne(case: Case) -> str:
+    """What the database bears, where that is known."""
+    most = case.value("database.max_connections")
+    if most is None:
+        return ""
+    hosts, workers = max(1, len(case.value("hosts"))), case.plan.config.workers
+    each = connections.per_worker(most, case.value("database.reserved") or 0, hosts, workers)
+    return f": the database {count(each, 'connection')} a worker"
+
+
+@finding("downstream-limit", "warning")
+def _downstream(case: Case) -> Said | None:
+    seen = case.measurement
+    if seen is None or seen.limiter.verdict != "downstream":
+        return None
+    knee = seen.throughput.knee_rps
+    at = f" at {rate(knee.value)}" if knee else ""
+    return Said(
+        "What the app calls is the limit",
+        f"The rate stops growing{at} while CPU is left, and the app's requests to others take "
+        "longer the more there are; neither workers nor threads mend that.",
+        {
+            "downstream_connections": case.measured("downstream_connections"),
+            "knee_rps": knee.value if knee else None,
+        },
+        "Look at what stands behind the app: its slow queries, its own pool, its CPU; or ask it "
+        "less often (a cache).",
+    )
+
+
+@finding("uneven-workers", "warning")
+def _uneven(case: Case) -> Said | None:
+    """As `Balance` says it: what an even spread would add, where the busiest was the limit."""
+    seen = case.measurement.balance if case.measurement else None
+    if seen is None or seen.lost_ratio < UNEVEN_RATIO:
+        return None
+    return Said(
+        "The work falls unevenly on the workers",
+        f"The busiest did {seen.busiest_ratio:.0%} of the work, where an even share is "
+        f"{seen.even_ratio:.0%}; an even spread would serve {seen.lost_ratio:.0%} more.",
+        {
+            "busiest_ratio": seen.busiest_ratio,
+            "even_ratio": seen.even_ratio,
+            "lost_ratio": seen.lost_ratio,
+        },
+        "A kept-alive connection stays with the worker that took it: serve through a proxy that "
+        "keeps connections to the app, and measure through it.",
+    )
+
+
+@finding("cpu-throttled", "warning")
+def _throttled(case: Case) -> Said | None:
+    held = case.measured("throttled_s")
+    if case.measurement is None or not isinstance(held, int | float) or held < THROTTLED_S:
+        return None
+    quota = case.facts.cpu.effective
+    full = case.measurement.limiter.verdict == "cpu"
+    used = "all of it was used" if full else "less than it was used on average: bursts run into it"
+    return Said(
+        "A CPU quota holds the app back",
+        f"The kernel held it back for {duration(held)} in one step of load; the quota is "
+        f"{count(quota, 'CPU')}, and {used}.",
+        {"throttled_s": held, "cpu.effective": quota, "cpu.binding": case.facts.cpu.binding},
+        "Raise the quota (systemd's CPUQuota, a container's CPU limit), or run no more workers "
+        "than it has CPUs.",
+        "info" if full else None,
+    )
+
+
+def _outcomes(plan: Plan, mended: Plan) -> str:
+    return f"As it is: {_outcome(plan)}; once mended: {_outcome(mended)}."
 
 
 def _outcome(plan: Plan) -> str:
     rps = f", {rate(plan.throughput.value)}" if plan.throughput else ""
     return f"{count(plan.config.workers, 'worker')}{rps} and {size(plan.memory.value)}"
-
-
-@finding("targets-not-met", "critical")
-def _targets(case: Case) -> Said | None:
-    if case.plan.meets_targets is not False or case.plan.throughput is None:
-        return None
-    wanted = case.value("targets.rate_rps")
-    p99 = case.value("targets.p99_s")
-    within = f" within {duration(p99)} at p99" if p99 else ""
-    return Said(
-        "The targets are out of reach",
-        f"{rate(wanted)}{within} were asked for; the best that fits gives "
-        f"{rate(case.plan.throughput.value)} at {case.plan.concurrency} in flight "
-        f"(stopped by: {case.plan.binding}).",
-        {"targets.rate_rps": wanted, "targets.p99_s": p99},
-        "Lower the targets, raise targets.concurrency, or give more CPU or memory.",
-    )
-
-
-@finding("memory-leak", "warning")
-def _leak(case: Case) -> Said | None:
-    growth = case.measurement.memory_growth_bytes_per_request if case.measurement else None
-    if growth is None or growth.low <= 0:
-        return None
-    return Said(
-        "The app's memory grows",
-        f"{size(growth.value * 1000)} in 1,000 requests; max_requests renews workers in time, "
-        "but does not mend it.",
-        {"memory_growth_bytes_per_request": growth.value},
-        "Look for what is kept for ever: caches without a limit, lists at module level.",
-    )
-
-
-@finding("slow-reload", "warning")
-def _slow_reload(case: Case) -> Said | None:
-    workers = case.plan.config.workers
-    seconds = workers * case.boot_cpu_s / min(case.cores, workers)
-    if seconds <= BOOT_LIMIT_S:
-        return None
-    return Said(
-        "A reload starves the app",
-        f"{count(workers, 'worker')} boot for about {seconds:.0f} s on {case.cores:g} CPUs.",
-        {"boot_cpu_s": case.boot_cpu_s, "gunicorn.workers": workers},
-        "Import less at start, or run fewer workers.",
-    )
-
-
-@finding("budget-over-host", "warning")
-def _over_host(case: Case) -> Said | None:
-    cpus, memory = case.facts.cpu.effective, case.facts.memory.effective_bytes
-    over = []
-    if case.cores > cpus:
-        over.append(f"{case.cores:g} CPUs were asked for, {cpus:g} are there")
-    if case.budget_bytes > memory:
-        over.append(f"{size(case.budget_bytes)} were asked for, {size(memory)} are there")
-    if not over:
-        return None
-    return Said(
-        "The budget is more than this host has",
-        f"{'; '.join(over)}. The settings are for the budget.",
-        {"cpu.effective": cpus, "memory.effective_bytes": memory},
-        "Lower the budget, or give the facts of the host it is for (--facts).",
-    )

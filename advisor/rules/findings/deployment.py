@@ -1,13 +1,24 @@
-"""Findings about how the app is set up: user, packages, domain, health route."""
+"""Findings about how the app is set up: user, packages, domain, health route, secrets."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from advisor.rules.findings.case import Case, Said, finding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from advisor.documents import Value
+
+DEPRECATED = {"uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornH11Worker"}
+# Names of variables that hold secrets, and URLs that hold a password.
+SECRET_NAME = re.compile(
+    r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?"
+    r"|(?:API|ACCESS|SECRET|PRIVATE|ENCRYPTION|SIGNING)_?KEY)(?:_|$)"
+)
+PASSWORD_IN_URL = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
 
 
 @finding("runs-as-root", "warning")
@@ -49,10 +60,7 @@ def _root_observed(case: Case) -> bool:
 def _deprecated(case: Case) -> Said | None:
     pinned = case.value("pins").get("gunicorn.worker_class")
     running = case.server.worker_class if case.server else None
-    if not {"uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornH11Worker"} & {
-        pinned,
-        running,
-    }:
+    if not DEPRECATED & {pinned, running}:
         return None
     return Said(
         "uvicorn.workers.UvicornWorker is deprecated",
@@ -62,18 +70,25 @@ def _deprecated(case: Case) -> Said | None:
     )
 
 
-@finding("gunicorn-missing", "warning")
-def _gunicorn_missing(case: Case) -> Said | None:
-    return _missing(case, "gunicorn", "The rendered service starts Gunicorn.")
+@finding("server-missing", "warning")
+def _server_missing(case: Case) -> Said | None:
+    return _missing(case, case.value("server"), "The rendered service starts it.")
 
 
 @finding("uvicorn-worker-missing", "warning")
 def _uvicorn_worker_missing(case: Case) -> Said | None:
-    if case.plan.config.worker_class.kind != "loop":
+    if case.plan.config.worker_class.name != "uvicorn_worker.UvicornWorker":
         return None
     return _missing(
         case, "uvicorn-worker", "It holds the worker class uvicorn_worker.UvicornWorker."
     )
+
+
+@finding("gevent-missing", "warning")
+def _gevent_missing(case: Case) -> Said | None:
+    if case.plan.config.worker_class.name != "gevent":
+        return None
+    return _missing(case, "gevent", "It holds the worker class gevent.")
 
 
 def _missing(case: Case, package: str, purpose: str) -> Said | None:
@@ -108,11 +123,12 @@ def _no_health(case: Case) -> Said | None:
 
 @finding("no-domain", "warning")
 def _no_domain(case: Case) -> Said | None:
-    if case.value("domain") is not None or case.value("proxy") == "none":
+    proxy = case.value("proxy")
+    if case.value("domain") is not None or proxy == "none":
         return None
     return Said(
         "No domain is given",
-        "nginx listens on 127.0.0.1:8080 for localhost only, and nobody outside is served.",
+        f"{proxy} listens on 127.0.0.1:8080 for localhost only, and nobody outside is served.",
         {"domain": None},
         "Set domain in advisor.yml.",
     )
@@ -120,11 +136,44 @@ def _no_domain(case: Case) -> Said | None:
 
 @finding("no-tls", "warning")
 def _no_tls(case: Case) -> Said | None:
-    if case.value("domain") is None or case.value("proxy") == "none":
+    domain = case.value("domain")
+    if domain is None or case.value("tls") is not None or case.value("proxy") == "none":
         return None
     return Said(
         "HTTP without TLS",
-        f"{case.value('domain')} is served on port 80 in clear text; this version renders no TLS.",
+        f"{domain} is served on port 80 in clear text: advisor.yml names no certificate.",
         {"tls": None},
-        "Put something that ends TLS in front, or add the certificate to nginx by hand.",
+        "Set tls in advisor.yml: certificate and key, or acme: true; or put something that ends "
+        "TLS in front.",
     )
+
+
+@finding("secrets-in-sight", "warning")
+def _secrets(case: Case) -> Said | None:
+    """Where a secret stands, never the secret: command lines and units are read by everybody."""
+    places = list(_in_sight(case))
+    if not places:
+        return None
+    return Said(
+        "Secrets stand where everybody can read them",
+        f"Something like a password is in {', '.join(places)}.",
+        {"places": places},
+        "Put it in a file that only root and the app's user may read, and name that as "
+        "app.environment_file.",
+    )
+
+
+def _in_sight(case: Case) -> Iterator[str]:
+    """Places by name; `/proc/PID/cmdline`, units and this document are world-readable."""
+    for name, value in case.value("app.environment").items():
+        if value and (SECRET_NAME.search(name) or PASSWORD_IN_URL.search(value)):
+            yield f"app.environment: {name}"
+    server = case.server
+    if server is None:
+        return
+    for name, text in server.settings.items():
+        if isinstance(text, str) and PASSWORD_IN_URL.search(text):
+            yield f"{server.kind}'s {name}"
+    if server.app and re.search(r"\(.*['\"].*\)", server.app):
+        yield "the arguments of the app's factory"
+    yield from (f"the command line: {name}" for name in server.secret_options)

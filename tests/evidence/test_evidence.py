@@ -8,10 +8,19 @@ from typing import Any
 import pytest
 
 from advisor import evidence, files
-from advisor.documents import Estimate, Facts, Limit, Measurement, Worker
-from advisor.model.capacity import UVICORN_WORKER, Configuration
+from advisor.documents import (
+    ClassCost,
+    Component,
+    Estimate,
+    Facts,
+    Limit,
+    Measurement,
+    Worker,
+)
+from advisor.model.capacity import Configuration
+from advisor.model.classes import UVICORN_WORKER
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 FACTS = files.read(Facts, EXAMPLES / "facts.json")
 SERVER = FACTS.servers[0]
 MEASURED = files.read(Measurement, EXAMPLES / "measurement.json")
@@ -188,3 +197,48 @@ def test_boot_cpu_is_the_slowest_workers_or_assumed() -> None:
     ]
     assert evidence.boot_cpu(SERVER.model_copy(update={"workers": workers}), None) == (2, True)
     assert evidence.boot_cpu(SERVER, None) == (evidence.ASSUMED_BOOT_CPU_S, False)
+
+
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        ({}, {"uvicorn_worker.UvicornWorker"}),
+        ({"gunicorn": "23.0.0"}, {"uvicorn_worker.UvicornWorker"}),
+        (
+            {"gunicorn": "27.0.1", "uvicorn-worker": "0.4.0"},
+            {"uvicorn_worker.UvicornWorker", "asgi"},
+        ),
+        ({"gunicorn": "27.0.1", "fastapi": "0.165.0"}, {"asgi"}),
+        ({"gunicorn": "27.0.1"}, {"uvicorn_worker.UvicornWorker", "asgi"}),
+        ({"uvicorn-worker": "0.4.0"}, {"uvicorn_worker.UvicornWorker"}),
+    ],
+)
+def test_gunicorns_own_class_where_it_has_one_and_alone_where_the_other_is_missing(
+    versions: dict[str, str], expected: set[str]
+) -> None:
+    found = {name: Component(version=version) for name, version in versions.items()}
+    offered = evidence.classes_of(None, "gunicorn", "asgi", found)
+    assert {each.name for each in offered} == expected
+
+
+def test_a_measured_class_cost_replaces_the_tables() -> None:
+    costs = {
+        "sync": ClassCost(cpu_s=6e-5, held_s=6e-5),
+        "gthread": ClassCost(cpu_s=1e-4, held_s=2e-4),
+    }
+    offered = evidence.classes_of(changed(class_costs=costs), "gunicorn", "wsgi", {})
+    assert offered[1].cost_s == pytest.approx(4e-5)
+    demand = evidence.demand_of(MEASURED, "asgi", offered=offered)
+    assert demand is not None
+
+
+def test_a_proxy_in_front_adds_its_hop_once() -> None:
+    demand = evidence.demand_of(MEASURED, "asgi")
+    assert demand is not None
+    direct = evidence.behind(demand, "nginx", MEASURED, own_budget=False)
+    assert direct.hop_s > 0
+    assert direct.proxy_s > 0
+    assert evidence.behind(demand, "nginx", MEASURED, own_budget=True).proxy_s == 0
+    assert evidence.behind(demand, "none", MEASURED, own_budget=False) == demand
+    through = MEASURED.target.model_copy(update={"through": ["nginx"]})
+    assert evidence.behind(demand, "nginx", changed(target=through), own_budget=False) == demand

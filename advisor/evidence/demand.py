@@ -1,0 +1,136 @@
+"""From a measurement to what a request takes, as the model wants it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from advisor.model.capacity import Demand
+from advisor.model.classes import ASGI, OFFERED, calibrated, named
+from advisor.rules import versions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from advisor.documents import Component, Measurement
+    from advisor.model.classes import WorkerClass
+
+# What a request that wakes its worker up costs more than one that finds it busy: likely, and at
+# most (see `_idleness`).
+LIKELY_WAKE_S = 0.00015
+MOST_WAKE_S = 0.00057
+# What a proxy on the same host adds to a response, and takes of the CPU: measured here with nginx
+# 1.22 and Caddy 2.6 before a route that does nothing, upstream connections kept.
+HOPS = {"nginx": (0.00008, 0.00002), "caddy": (0.00015, 0.00007)}
+LISTED = {"uvicorn", "anyio", "starlette", "fastapi", "django"}
+OWN_ASGI, UVICORN_PACKAGE = "can.gunicorn.asgi_worker", "uvicorn-worker"
+# Servers sold today differ by about this in what one core does in a second.
+ELSEWHERE = 1.6
+
+
+def classes_of(
+    measurement: Measurement | None,
+    server: str,
+    interface: str,
+    components: Mapping[str, Component],
+) -> tuple[WorkerClass, ...]:
+    """The worker classes on offer, with what they cost on this host where that was measured.
+
+    Gunicorn's own asgi class where the target's Gunicorn has it, and it alone where the package of
+    the other one is not there.
+    """
+    offered = OFFERED.get((server, interface), ())
+    if (server, interface) == ("gunicorn", "asgi") and versions.can(components).get(OWN_ASGI):
+        # The package counts as missing only where the app's environment was listed at all.
+        missing = UVICORN_PACKAGE not in components and bool(LISTED & set(components))
+        offered = (ASGI,) if missing else (*offered, ASGI)
+    costs = {
+        each.name: (cost.cpu_s, cost.held_s)
+        for name, cost in (measurement.class_costs if measurement else {}).items()
+        if (each := named(name, interface))
+    }
+    return calibrated(offered, costs)
+
+
+def demand_of(
+    measurement: Measurement | None,
+    interface: str,
+    *,
+    offered: tuple[WorkerClass, ...] = (),
+    elsewhere: bool = False,
+) -> Demand | None:
+    """Service demand of a request, in seconds; None where CPU or waiting were not measured.
+
+    A measured wait contains the time that the event loop was blocked. That counts as blocking
+    only where the verdict says so: below that it is noise of the sampling. `offered` are the
+    classes as they cost on this host; measured `elsewhere`, a request's CPU is anybody's guess
+    within a factor.
+    """
+    if measurement is None or measurement.cpu_per_request_s is None:
+        return None
+    cpu = measurement.cpu_per_request_s
+    wait = _wait(measurement)
+    if cpu.value <= 0 or cpu.n < 2 or wait is None:
+        return None
+    verdict = measurement.limiter.verdict
+    blocked = 0.0
+    if verdict == "event-loop-blocked":
+        seen = measurement.blocked_per_request_s
+        blocked = seen.value if seen else wait
+    knee = measurement.throughput.knee_rps
+    measured_as = named(measurement.target.worker_class or measurement.target.server, interface)
+    measured_as = next(
+        (each for each in offered if measured_as and each.name == measured_as.name), measured_as
+    )
+    far = ELSEWHERE if elsewhere else 1.0
+    idle = _idleness(measurement)
+    wake = min(LIKELY_WAKE_S * idle, cpu.value / 2)
+    own_limit = measurement.limiter.evidence.get("in_service_per_worker")
+    return Demand(
+        cpu_s=cpu.value - wake,
+        cpu_low_s=max(cpu.low - MOST_WAKE_S * idle, cpu.value / 4) / far,
+        cpu_high_s=max(cpu.high, cpu.value) * far,
+        wait_s=max(0.0, wait - blocked),
+        blocked_s=blocked,
+        measured_as=measured_as,
+        ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
+        wake_s=wake,
+        slots=max(1, round(own_limit)) if isinstance(own_limit, int | float) else None,
+    )
+
+
+def behind(demand: Demand, proxy: str, measurement: Measurement, *, own_budget: bool) -> Demand:
+    """The demand once `proxy` stands in front; as it is where that was measured already.
+
+    The proxy's CPU comes from the same cores, unless the app has a budget of its own.
+    """
+    if proxy not in HOPS or measurement.target.through:
+        return demand
+    hop_s, cpu_s = HOPS[proxy]
+    return replace(demand, hop_s=hop_s, proxy_s=0.0 if own_budget else cpu_s)
+
+
+def _idleness(measurement: Measurement) -> float:
+    """How idle the CPU was as the demand was measured: 0 (half busy or more) to 1 (unused).
+
+    A worker that mostly waits wakes up to cold caches, and a request costs more than it will
+    on busy workers: FACTS has 790 µs at 20/s and 458 at 200/s for one that takes 224 back to
+    back. That is a cost of waking up, whatever the request computes: a Django page measured
+    at 880 µs on idle workers took 750 to 930 on busy ones.
+    """
+    seen = measurement.limiter.evidence
+    used, left = seen.get("server_cpu_cores"), seen.get("cpu_left_cores")
+    workers = measurement.target.workers
+    if not (isinstance(used, int | float) and isinstance(left, int | float) and workers):
+        return 0.0
+    most = min(left, workers)
+    idle = 1 - used / most if most > 0 else 0.0
+    return max(0.0, min(1.0, 2 * idle - 1))
+
+
+def _wait(measurement: Measurement) -> float | None:
+    """Seconds off the CPU; from the median response where it was not measured itself."""
+    if measurement.wait_per_request_s is not None:
+        return measurement.wait_per_request_s.value
+    p50, cpu = measurement.latency_s.get("p50"), measurement.cpu_per_request_s
+    return max(0.0, p50.value - cpu.value) if p50 and cpu else None

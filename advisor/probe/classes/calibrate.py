@@ -1,0 +1,158 @@
+"""What the worker classes that a target could run under cost on its host.
+
+A null app is loaded under each class for about a second, beside the target and never on it; the
+model prices another class than the measured one by the difference. What was measured within the
+last 30 days on the same machine, with the same versions, is taken from a cache.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from advisor.documents import Unknown
+from advisor.errors import AdvisorError
+from advisor.host import limits
+from advisor.probe.classes import store
+from advisor.probe.classes.candidates import candidates
+from advisor.probe.classes.interpreter import LeftOut, interpreter
+from advisor.probe.classes.launch import GRACE_S
+from advisor.probe.classes.measure import cost
+from advisor.probe.interrupt import run_until_signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from advisor.documents import ClassCost, Server
+    from advisor.probe.classes.candidates import Candidate
+    from advisor.probe.classes.interpreter import Interpreter
+
+TOTAL_S = 5.0
+# What a master and a worker of a null app take, and as much again.
+MEMORY_BYTES = 128 * 1024**2
+Costs = tuple[dict[str, "ClassCost"], list[Unknown]]
+
+
+def class_costs(
+    server: Server | None,
+    interface: str,
+    *,
+    on_progress: Callable[[str], None],
+    allowed: bool = True,
+    within_s: float = TOTAL_S,
+) -> Costs:
+    """`calibrated`, where no event loop runs; raises `Interrupted` on SIGINT and SIGTERM."""
+    return run_until_signal(
+        calibrated(server, interface, on_progress=on_progress, allowed=allowed, within_s=within_s)
+    )
+
+
+async def calibrated(
+    server: Server | None,
+    interface: str,
+    *,
+    on_progress: Callable[[str], None],
+    allowed: bool = True,
+    within_s: float = TOTAL_S,
+) -> Costs:
+    """Cost by worker class, as `Target.worker_class` spells it, and what could not be told.
+
+    The null apps run under the server's own Python, as its own user, one worker each, one class
+    after the other, all within `within_s`; nothing of them stays. Where that is not `allowed`,
+    because the host has no CPU to spare or others use it, only the cache is asked. `on_progress`
+    gets a line before the first and one a class.
+    """
+    try:
+        python, wanted = _offered(server, interface)
+    except LeftOut as reason:
+        return {}, [_unknown("what worker classes cost on this host", reason)]
+    keys = {each.name: store.key(each.name, python) for each in wanted}
+    path = store.default_path()
+    known = store.read(path) if path else {}
+    costs = {name: known[entry] for name, entry in keys.items() if entry in known}
+    missing = [each for each in wanted if each.name not in costs]
+    if missing and (forbidden := _forbidden(allowed=allowed)):
+        return costs, [_unknown(_what(each), forbidden) for each in missing]
+    measured, unknown = await _measured(missing, python, on_progress, within_s)
+    if path:
+        store.write(path, {keys[name]: each for name, each in measured.items()})
+    return costs | measured, unknown
+
+
+def _offered(server: Server | None, interface: str) -> tuple[Interpreter, tuple[Candidate, ...]]:
+    if server is None:
+        raise LeftOut("the server's processes are not known", "probe on its own host")
+    python = interpreter(server)
+    wanted = candidates(server.kind, interface, python.packages)
+    if not wanted:
+        raise LeftOut(
+            f"the Python of pid {server.pid} has no server for {interface} apps that is known here",
+            "install gunicorn there",
+        )
+    return python, wanted
+
+
+async def _measured(
+    wanted: list[Candidate],
+    python: Interpreter,
+    on_progress: Callable[[str], None],
+    within_s: float,
+) -> Costs:
+    """Each class in an equal share of the time that is left."""
+    ends = time.perf_counter() + within_s
+    costs: dict[str, ClassCost] = {}
+    unknown: list[Unknown] = []
+    if wanted:
+        names = ", ".join(each.name for each in wanted)
+        on_progress(f"a null app under {names}: at most {within_s:.0f} s, beside the app")
+    for turn, candidate in enumerate(wanted):
+        share_s = (ends - time.perf_counter()) / (len(wanted) - turn)
+        try:
+            found = await cost(candidate, python, share_s - GRACE_S)
+        except LeftOut as reason:
+            unknown.append(_unknown(_what(candidate), reason))
+            continue
+        costs[candidate.name] = found
+        on_progress(
+            f"{candidate.name}: {1 / found.held_s:,.0f} requests/s with one worker, "
+            f"{found.cpu_s * 1e6:.0f} µs of CPU each"
+        )
+    return costs, unknown
+
+
+def _forbidden(*, allowed: bool) -> LeftOut | None:
+    """Why no null app may be started now."""
+    if not allowed:
+        return LeftOut(
+            "others use the app, or too little CPU is left, so no null app was started",
+            "measure again when the host is idle",
+        )
+    free = _free_bytes()
+    if free is not None and free < MEMORY_BYTES:
+        return LeftOut(
+            f"only {free // 1024**2} MiB of memory are free, so no null app was started",
+            f"measure again with {MEMORY_BYTES // 1024**2} MiB free",
+        )
+    return None
+
+
+def _free_bytes() -> int | None:
+    """The memory left to us at every limit; null where it is not told."""
+    try:
+        memory, _ = limits.memory()
+    except AdvisorError:
+        return None
+    left = [
+        int(limit.value) - limit.used_bytes
+        for limit in memory.limits
+        if limit.value is not None and limit.used_bytes is not None
+    ]
+    return min([memory.available_bytes, *left])
+
+
+def _what(candidate: Candidate) -> str:
+    return f"what the worker class {candidate.name} costs on this host"
+
+
+def _unknown(what: str, reason: LeftOut) -> Unknown:
+    return Unknown(what=what, why=reason.why, remedy=reason.remedy)

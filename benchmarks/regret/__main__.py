@@ -1,0 +1,188 @@
+"""How far from the best is what the advisor recommends, and what a formula gives?
+
+    python -m benchmarks.regret [--grid] [--runs 3] [--minutes 20] [APP ...]
+
+Each app is launched under every worker class, number of workers and threads that may help, behind
+nginx with upstream keep-alive and loaded by wrk: the grid, kept in $XDG_CACHE_HOME. Then the app
+runs naively, is probed once and advised; our pick races the grid's best three in whole launches
+that take turns, and the medians are compared. The formulas' picks are part of the grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from advisor import files
+from advisor.errors import AdvisorError, Interrupted
+from benchmarks.regret import formulas, grid, race, table
+from benchmarks.regret.apps import CASES, Case
+from benchmarks.regret.cache import Cache
+from benchmarks.regret.judge import Row, judge
+from benchmarks.regret.launch import measure
+from benchmarks.regret.points import Config, Point
+from benchmarks.regret.services import services
+from benchmarks.scheduler import one_scheduler_group
+from benchmarks.table import show
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A case with its grid and the formulas' picks, which are part of it."""
+
+    case: Case
+    cache: Cache
+    points: dict[Config, Point]
+    picks: dict[str, Config]
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.regret",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--grid", action="store_true", help="complete the grids, and end")
+    parser.add_argument("--runs", type=int, default=3, help="launches of each that is raced")
+    parser.add_argument("--minutes", type=float, default=20, help="beyond it two launches do")
+    parser.add_argument("--from-grid", action="store_true", help="judge by the grid: no race")
+    parser.add_argument("--formulas", action="store_true", help="race the formulas' picks too")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="write what ours saw and said")
+    parser.add_argument("--replay", type=Path, metavar="DIR", help="advise from --keep: no probe")
+    parser.add_argument("apps", nargs="*", metavar="APP", help="; ".join(c.name for c in CASES))
+    wanted = parser.parse_args()
+    unknown = sorted(set(wanted.apps) - {case.name for case in CASES})
+    if unknown:
+        parser.error(f"no such app: {', '.join(unknown)}; there are: {[c.name for c in CASES]}")
+    if wanted.runs < 1:
+        parser.error("--runs: at least 1")
+    if wanted.save and not wanted.save.absolute().parent.is_dir():
+        parser.error(f"--save: the folder of {wanted.save} does not exist")
+    return wanted
+
+
+def search(case: Case) -> Searched:
+    """The whole grid of a case, measured where the cache lacks it."""
+    cache = Cache(case)
+
+    def launched(config: Config) -> Point:
+        point = measure(case, config)
+        print(
+            f"    {case.name}: {config!s:<16} {point.rps:>8,.0f} requests/s, "
+            f"{point.pss_bytes / 2**20:.0f} MB, {point.busy_ratio:.0%} busy",
+            file=sys.stderr,
+            flush=True,
+        )
+        return point
+
+    measured = cache.through(launched)
+    points = {point.config: point for point in grid.search(case, measured)}
+    single = measured(Config(formulas.naive(case.interface).worker_class, 1))
+    picks = formulas.picks(
+        case,
+        cores=os.cpu_count() or 1,
+        ram_bytes=psutil.virtual_memory().total,
+        worker_rss_bytes=single.rss_bytes,
+    )
+    points |= {config: measured(config) for config in picks.values()}
+    return Searched(case, cache, points, picks)
+
+
+def compare(found: Searched, wanted: argparse.Namespace, ends: float) -> Row:
+    """One row: ours from one probe, and the race, which should end by `ends` (monotonic)."""
+    case, points = found.case, found.points
+    advice = race.replay(case, wanted.replay) if wanted.replay else race.advise(case)
+    if wanted.keep:
+        advice.keep(wanted.keep, case)
+    ours = advice.config
+    launched = partial(measure, case)
+    raced: dict[Config, list[Point]] = {}
+    if wanted.from_grid:
+        points = {**points, ours: found.cache.through(launched)(ours)}
+    else:
+        rivals = grid.finalists(list(points.values()), case)
+        formers = found.picks.values() if wanted.formulas else ()
+        raced = race.race([ours, *rivals, *formers], launched, runs=wanted.runs, ends=ends)
+    return judge(
+        case,
+        list(points.values()),
+        raced,
+        ours=ours,
+        took_s=advice.took_s,
+        formulas=found.picks,
+    )
+
+
+def grids(cases: list[Case]) -> list[Searched]:
+    """The grids of all cases; where one cannot be made, that is said, and it is left out."""
+    found = []
+    for case in cases:
+        try:
+            found.append(search(case))
+        except Interrupted:
+            raise
+        except AdvisorError as error:
+            print(f"  {case.name}: {error}", flush=True)
+    return found
+
+
+def rows(searched: list[Searched], wanted: argparse.Namespace) -> list[Row]:
+    """The table, a row a case, printed as it comes."""
+    began, share_s = time.monotonic(), 60 * wanted.minutes / max(1, len(searched))
+    print(table.header())
+    found = []
+    for number, each in enumerate(searched, 1):
+        try:
+            found.append(compare(each, wanted, began + number * share_s))
+        except Interrupted:
+            raise
+        except AdvisorError as error:
+            print(f"  {each.case.name}: {error}", flush=True)
+        else:
+            print(table.line(found[-1]), flush=True)
+    print(table.LEGEND)
+    return found
+
+
+def main() -> int:
+    """Print the table and its summary; 1 where something misses its limit, or a case is missing."""
+    wanted = options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended first
+    cases = [case for case in CASES if not wanted.apps or case.name in wanted.apps]
+    if wanted.keep:
+        wanted.keep.mkdir(parents=True, exist_ok=True)
+    with services(), one_scheduler_group():
+        searched = grids(cases)
+        if wanted.grid:
+            for each in searched:
+                print(table.grid_line(each.case, list(each.points.values()), each.cache.path))
+            return 0 if len(searched) == len(cases) else 1
+        began = time.monotonic()
+        found = rows(searched, wanted)
+    if wanted.save:
+        content = json.dumps([table.as_data(row) for row in found], indent=1)
+        files.write_atomic(wanted.save, content.encode())
+    if not found:
+        return 1
+    title = f"\n{len(found)} apps, {(time.monotonic() - began) / 60:.1f} minutes"
+    kept = show(title, table.figures(found))
+    return 0 if kept and len(found) == len(cases) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (KeyboardInterrupt, Interrupted):
+        sys.exit(130)
+    except AdvisorError as error:
+        sys.exit(str(error))

@@ -1,0 +1,89 @@
+"""A configuration, and what was measured of one. Bytes, seconds, requests a second."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.regret.apps import Case
+
+UVICORN_WORKER = "uvicorn_worker.UvicornWorker"
+# More of the requests than this without a good answer, and a configuration does not serve.
+FAILED_RATIO = 0.01
+# As good as the best: what the advisor gives up for less memory.
+SLACK = 0.02
+
+
+@dataclass(frozen=True, order=True)
+class Config:
+    """A worker class, how many workers, and threads in each."""
+
+    worker_class: str
+    workers: int
+    threads: int = 1
+
+    def __str__(self) -> str:
+        name = self.worker_class.rpartition(".")[2]
+        return f"{name} {self.workers}" + (f" x {self.threads}" if self.threads > 1 else "")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One launch under load: `rps` counts good answers only.
+
+    `pss_bytes` is what all processes held after the load, `needed_bytes` the same during a
+    reload, when as many workers again stand beside them; `rss_bytes` is the largest worker's RSS,
+    `busy_ratio` the share of the machine's CPUs (or of the quota) that was used.
+    """
+
+    config: Config
+    rps: float
+    p99_s: float
+    failed_ratio: float
+    busy_ratio: float
+    pss_bytes: int
+    needed_bytes: int
+    rss_bytes: int
+
+    def as_data(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Point:
+        """From JSON; `TypeError` where it is no point."""
+        return cls(**{**data, "config": Config(**data["config"])})
+
+
+def middle(points: Sequence[Point]) -> Point:
+    """The medians over launches of one configuration; of what is limited, the most."""
+    rows = [point.as_data() for point in points]
+    medians = {
+        name: statistics.median(row[name] for row in rows)
+        for name in ("rps", "p99_s", "busy_ratio", "pss_bytes", "rss_bytes")
+    }
+    most = {name: max(row[name] for row in rows) for name in ("failed_ratio", "needed_bytes")}
+    return Point(config=points[0].config, **medians, **most)
+
+
+def within_budget(point: Point, case: Case) -> bool:
+    """Whether memory and database hold it, the surge of a reload included.
+
+    Each thread that serves keeps one connection to the database, and a reload's new workers
+    open theirs beside the old ones'; a connection that is refused is a failed request.
+    """
+    memory = case.memory_bytes is None or point.needed_bytes <= case.memory_bytes
+    slots = point.config.workers * point.config.threads
+    database = case.connections is None or (
+        2 * slots <= case.connections and point.failed_ratio <= FAILED_RATIO
+    )
+    return memory and database
+
+
+def serves(point: Point, case: Case) -> bool:
+    """Whether it is within the budget, and answers."""
+    return within_budget(point, case) and point.failed_ratio <= FAILED_RATIO
