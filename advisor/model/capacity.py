@@ -26,11 +26,11 @@ from advisor.model.queueing import closed_throughput, wait_quantile
 if TYPE_CHECKING:
     from advisor.model.classes import WorkerClass
 
-# How evenly connections fall on workers, by kind (see spread.py): fitted to launches through nginx
-# with upstream keep-alive (benchmarks/regret). The loop that wakes first accepts all that wait, and
-# the busier loops are the more they leave to one another; threads accept beside their work.
-# sync's connections close, and the next one goes where a worker is idle.
-CONCENTRATION = {"one": math.inf, "loop": 0.4, "threads": 0.5}
+# How evenly connections fall on workers (see spread.py): fitted to launches through nginx with
+# upstream keep-alive (benchmarks/regret). The idle loop that wakes first accepts all that wait; the
+# busier they are the more they leave to one another. Threads accept one at a time. sync's
+# connections close, and the next one goes where a worker is idle.
+IDLE_LOOPS, IDLE_THREADS, BUSY_THREADS = 0.4, 0.5, 0.3
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 MOST_CONCENTRATION = 200.0
 # How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
@@ -40,6 +40,9 @@ CROWDED = 0.08
 # served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745 with
 # 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
 THREAD_SWITCH_S = 0.000002
+# What a proxy takes for a request over a connection that it opens for it, over one that it keeps:
+# nginx 50 to 59 µs and 16 to 21.
+OPENED_ANEW = 2.6
 # Above this utilisation a tail is not predicted: Allen-Cunneen's error doubles there.
 TAIL_UTILISATION = 0.9
 
@@ -82,7 +85,12 @@ class Demand:
             max(cpu + extra, cpu / 5) for cpu in (self.cpu_low_s, self.cpu_s, self.cpu_high_s)
         )
         return replace(
-            self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, measured_as=worker_class, wake_s=0
+            self,
+            cpu_s=mid,
+            cpu_low_s=low,
+            cpu_high_s=high,
+            measured_as=worker_class,
+            wake_s=0,
         )
 
     def at(self, part: str, seconds: float) -> Demand:
@@ -132,7 +140,8 @@ def _station(
 ) -> tuple[float, float, float]:
     """Delay (s), time a worker is held by a request (s), and requests/s that the CPU allows."""
     crowd = 1 + CROWDED * (1 - min(1.0, max(1.0, cores) / config.workers))
-    most = cores / (demand.cpu_s * crowd + demand.proxy_s)
+    anew = OPENED_ANEW if config.worker_class.kind == "one" else 1.0
+    most = cores / (demand.cpu_s * crowd + demand.proxy_s * anew)
     if config.worker_class.kind == "loop":
         return demand.wait_s, demand.cpu_s + demand.blocked_s, most
     held = demand.cpu_s + config.worker_class.handover_s
@@ -183,12 +192,14 @@ def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int
 def _concentration(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """How evenly connections fall on the workers of a configuration."""
     kind = config.worker_class.kind
-    if kind != "loop":
-        return CONCENTRATION[kind]
+    if kind == "one":
+        return math.inf
     _, held, _ = _station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     free = max(1e-3, 1 - even * held / config.workers)
-    return min(MOST_CONCENTRATION, CONCENTRATION[kind] / free**3)
+    if kind == "threads":
+        return min(MOST_CONCENTRATION, max(IDLE_THREADS, BUSY_THREADS / free))
+    return min(MOST_CONCENTRATION, IDLE_LOOPS / free**3)
 
 
 def _alone(config: Configuration, demand: Demand, cores: float, concurrency: int) -> list[float]:

@@ -23,9 +23,11 @@ INPUTS: dict[str, Any] = {
 }
 
 
-def planned(interface: str, measured_as: WorkerClass, cpu: float, wait: float) -> Plan:
+def planned(
+    interface: str, measured_as: WorkerClass, cpu: float, wait: float, pins: Pins | None = None
+) -> Plan:
     demand = Demand(cpu, cpu, cpu, wait, 0.0, measured_as)
-    return choose(interface, demand, COST, LIMITS, Pins())
+    return choose(interface, demand, COST, LIMITS, pins or Pins())
 
 
 def measured(value: float, spread: float = 0.1) -> Estimate:
@@ -34,7 +36,8 @@ def measured(value: float, spread: float = 0.1) -> Estimate:
     )
 
 
-WAITING = planned("wsgi", SYNC, 0.0003, 0.04)
+# Pinned, so that what builds on it does not move with the model.
+WAITING = planned("wsgi", SYNC, 0.0003, 0.04, Pins(workers=1, threads=64))
 COMPUTING = planned("wsgi", SYNC, 0.0003, 0.0)
 ASYNC = planned("asgi", UVICORN_WORKER, 0.0003, 0.0)
 UNMEASURED = fall_back("wsgi", COST, LIMITS, Pins())
