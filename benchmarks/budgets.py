@@ -132,9 +132,7 @@ def in_memory(case: Case) -> Kept:
     ):
         score = loaded(pid, port, case)
         peak, killed = group.peak_bytes(), group.killed()
-    return Kept(
-        case.name, config, peak / MIB, budget / MIB, killed, score.failed, score.rps
-    )
+    return Kept(case.name, config, peak / MIB, budget / MIB, killed, score.failed, score.rps)
 
 
 @contextmanager

@@ -117,10 +117,11 @@ def worker_class(s: Seen) -> Choice | None:
     source=SOURCE,
 )
 def threads(s: Seen) -> Choice | None:
-    """Threads of one worker: enough for every request in flight, wherever it lands.
+    """Threads of one worker: enough for the requests that may land on it, and few enough.
 
     A kept-alive connection stays with its worker, so threads that only all workers together
-    have are not there when they are needed (384 against 1,510 requests/s).
+    have are not there when they are needed (384 against 1,510 requests/s); and each thread that
+    is busy makes the interpreter's lock change hands more often.
     """
     if s["server"] != "gunicorn":
         return None
@@ -139,7 +140,7 @@ def threads(s: Seen) -> Choice | None:
         )
     why = "Without a measurement: 8, so that a few waiting requests do not stop the rest."
     if plan.throughput is not None:
-        why = f"One worker holds {number} requests, because connections stay where they land."
+        why = f"A worker takes {number} requests at a time; connections stay where they land."
     return Choice(
         number,
         why,
