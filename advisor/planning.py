@@ -162,6 +162,7 @@ def prepare(
         database=_database(resolved),
         descriptors=None if "systemd" in resolved["manage"] else facts.kernel.nofile_hard,
         queue=facts.kernel.somaxconn,
+        pool=demand.slots if demand and demand.slots else 1,
     )
     return Planning(
         interface=interface,

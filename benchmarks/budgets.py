@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from advisor.documents import Recommendation, Value
 
 SECONDS = 8
-RELOADS_AT_S = (2, 5)
+# One at a time: twice the workers are planned for, not three generations of them.
+RELOADS_AT_S = (2,)
 MOST_CONNECTIONS, RESERVED = 30, 3
 BY_NAME = {case.name: case for case in CASES}
 MEMORY = (

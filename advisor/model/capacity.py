@@ -41,8 +41,8 @@ CROWDED = 0.08
 # 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
 THREAD_SWITCH_S = 0.000002
 # What a proxy takes for a request over a connection that it opens for it, over one that it keeps:
-# nginx 50 to 59 µs and 16 to 21.
-OPENED_ANEW = 2.6
+# nginx 50 to 59 µs and 9 to 21.
+OPENED_ANEW = 3.0
 # Above this utilisation a tail is not predicted: Allen-Cunneen's error doubles there.
 TAIL_UTILISATION = 0.9
 

@@ -25,7 +25,8 @@ Limiting = Literal["memory", "boot_cpu", "database", "descriptors", "queue"]
 class Constraints:
     """What a configuration may use. `memory_source` names the budget in messages.
 
-    `database` is how many connections to the database this host's app may hold at any time,
+    `database` is how many connections to the database this host's app may hold at any time, `pool`
+    how many each event loop opens as its code is now,
     `descriptors` how many files one worker may open, `queue` how many connections may wait for
     a worker; None is no limit.
     """
@@ -40,6 +41,7 @@ class Constraints:
     database: int | None = None
     descriptors: int | None = None
     queue: int | None = None
+    pool: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,12 @@ class Pins:
     threads: int | None = None
 
 
-def connections(config: Configuration) -> int:
-    """Database connections: one for each thread that serves, at least one for each event loop.
+def connections(config: Configuration, pool: int = 1) -> int:
+    """Database connections: one for each thread that serves, a `pool` for each event loop.
 
     While a reload's new workers stand beside the old, both hold theirs.
     """
-    each = config.threads if config.worker_class.kind == "threads" else 1
+    each = {"one": 1, "threads": config.threads}.get(config.worker_class.kind, pool)
     return 2 * config.workers * each
 
 
@@ -86,7 +88,9 @@ def _within(need: int, most: int | None) -> bool:
 
 KEPT: dict[Limiting, Callable[[Configuration, MemoryCost, Constraints], bool]] = {
     "memory": lambda config, cost, limits: cost.needed(config) <= limits.memory_bytes,
-    "database": lambda config, _, limits: _within(connections(config), limits.database),
+    "database": lambda config, _, limits: _within(
+        connections(config, limits.pool), limits.database
+    ),
     "descriptors": lambda config, _, limits: _within(
         descriptors(config, limits.concurrency), limits.descriptors
     ),
@@ -135,11 +139,12 @@ def nothing(
 
 
 def _too_few_connections(config: Configuration, limits: Constraints, pins: Pins) -> NothingFeasible:
-    each = connections(config) // 2 // config.workers
+    needed = connections(config, limits.pool)
+    each = needed // 2 // config.workers
     return NothingFeasible(
         f"{_who(config, pins)} needs 2 x {config.workers} x {each} database connections (twice, "
         "because a reload starts the new workers before it stops the old) = "
-        f"{connections(config)}; database.max_connections less database.reserved leaves this host "
+        f"{needed}; database.max_connections less database.reserved leaves this host "
         f"{limits.database}.",
         remedy="Raise database.max_connections, lower database.reserved, pin fewer workers or "
         "threads, or put a pooler such as PgBouncer before the database.",

@@ -55,6 +55,7 @@ def test_a_reload_boots_in_time_or_as_it_was_pinned() -> None:
 
 def test_what_a_configuration_takes() -> None:
     assert connections(THREADS_2_8) == 2 * 2 * 8, "twice, for the reload"
+    assert connections(LOOP_2, pool=4) == 2 * 2 * 4
     assert descriptors(SYNC_4, 64) == OWN_DESCRIPTORS + 2
     assert queued(SYNC_4, 64) == 60
     assert queued(LOOP_2, 64) == 0, "a loop accepts all"

@@ -66,6 +66,14 @@ def ids(case: Case) -> set[str]:
 GUNICORN = ["gunicorn", "-b", "127.0.0.1:{port}", "-k", "gthread", "--threads", "2", "small:wsgi"]
 
 
+@pytest.fixture(autouse=True)
+def hangup() -> Iterator[None]:
+    """What is started here dies of SIGHUP, or minds it itself, even where nohup ran the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
