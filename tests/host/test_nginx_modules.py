@@ -49,7 +49,9 @@ def test_what_the_main_context_and_its_includes_load(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_loads_nothing(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.conf")
-    (tmp_path / "nginx.conf").write_text("include fifo.conf; include absent.conf; include ;\n")
+    (tmp_path / "nginx.conf").write_text(
+        "include fifo.conf; include absent.conf; include ; include /; include a**/x;\n"
+    )
     assert loaded(tmp_path / "nginx.conf") == []
     assert loaded(tmp_path / "absent.conf") == []
 

@@ -108,7 +108,7 @@ class Proxy:
     def observe(self, seconds: float = 6, **what: object) -> Measurement:
         self.said: list[str] = []
         arguments = {"on_progress": self.said.append, "pid": self.server} | what
-        return observe(self.target(None), seconds=seconds, **arguments)  # type: ignore[arg-type]
+        return observe(self.target(None), seconds=seconds, **arguments)
 
 
 @pytest.fixture

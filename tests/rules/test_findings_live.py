@@ -121,7 +121,7 @@ def test_uvicorn_with_two_workers_survives_hup_and_is_not_found(tmp_path: Path) 
         old = {worker.pid for worker in before.server.workers}
         os.kill(pid, signal.SIGHUP)
         deadline = time.monotonic() + ENDS_S
-        while old & {worker.pid for worker in case_of(pid).server.workers}:  # type: ignore[union-attr]
+        while old & {worker.pid for worker in case_of(pid).server.workers}:
             assert time.monotonic() < deadline, "the workers were not replaced"
             time.sleep(0.1)
 

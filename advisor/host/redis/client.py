@@ -160,6 +160,7 @@ class _Bounded:
     budget: Budget
 
     def _connect(self) -> socket.socket:
+        # The next class is redis-py's connection, which a mixin by itself does not name to mypy.
         plain: socket.socket = super()._connect()  # type: ignore[misc]
         metered = _Metered(plain.family, plain.type, plain.proto, fileno=plain.detach())
         metered.settimeout(PATIENCE_S)

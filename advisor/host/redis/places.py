@@ -137,6 +137,7 @@ def named(url: str, listeners: list[Listener | UnixListener]) -> tuple[Place | N
     from redis.connection import parse_url  # noqa: PLC0415 - slow to load, and seldom needed
 
     try:
+        # redis-py has annotated its other functions, and not yet this one.
         parts = parse_url(url)  # type: ignore[no-untyped-call]
         reached = _addressed(parts, listeners)
     except ValueError:

@@ -55,12 +55,12 @@ def seen(windows: tuple[Window, ...], *, of: Server | None, **more: object) -> S
     return replace(
         Seen(
             server=of,
-            load=Load(0, windows, (), waits=waits, throttled_s=throttled),  # type: ignore[arg-type]
+            load=Load(0, windows, (), waits=waits, throttled_s=throttled),
             room=Room(cores=2.0, host_cores=2, shares_limit=False),
             source=Source("/var/log/access.log", "access-log", "combined"),
-            entries=entries,  # type: ignore[arg-type]
+            entries=entries,
         ),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -156,7 +156,7 @@ def test_a_loop_that_is_blocked_now_and_then_is_no_limit() -> None:
 )
 def test_what_disturbs_leaves_no_verdict(change: dict[str, object], why: str) -> None:
     windows = change.pop("windows", seconds(requests=100, cores=0.2))
-    limiter = document(seen(windows, of=server(), **change)).limiter  # type: ignore[arg-type]
+    limiter = document(seen(windows, of=server(), **change)).limiter
     assert limiter.verdict == "unknown"
     assert why in limiter.why
 
