@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from advisor.documents import Recommendation, Value
 
 SECONDS = 8
-# One at a time: twice the workers are planned for, not three generations of them.
-RELOADS_AT_S = (2,)
+RELOADS_AT_S = (2, 5)
 MOST_CONNECTIONS, RESERVED = 30, 3
 BY_NAME = {case.name: case for case in CASES}
 MEMORY = (

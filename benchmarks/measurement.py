@@ -105,9 +105,7 @@ CASES = (
         0.020,
         connections=32,
     ),
-    # Three: two sync workers leave an eighth of two cores idle between one connection and the next,
-    # which is neither CPU nor slots.
-    Case("holds 150 MB", "gunicorn heavy_app:app -w 3", "/compute", ("cpu",), 0.0, connections=16),
+    Case("holds 150 MB", "gunicorn heavy_app:app -w 2", "/compute", ("cpu",), 0.0, connections=16),
 )
 
 

@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from advisor.documents import Recommendation
     from advisor.render import Change, CheckResult
 
 MARKS = {"passed": "passed", "failed": "FAILED", "not_run": "not run"}
@@ -36,6 +37,7 @@ def command(
     from advisor.render import check, not_rendered, plan, render, write
 
     recommendation = read(Recommendation, rec)
+    _known(recommendation)
     files = render(recommendation)
     plan(files, directory, overwrite=overwrite)  # what is in the way is said before the checks
     results = check(files, recommendation)
@@ -53,6 +55,18 @@ def command(
     if refused:
         lines = [f"{result.check}: {line}" for result in refused for line in result.lines]
         raise CheckFailed("\n".join(["nothing was written:", *lines]), remedy=_remedy(refused))
+
+
+def _known(rec: Recommendation) -> None:
+    """`InvalidInput` naming every setting that no rule knows: one misspelt would be lost."""
+    from advisor.errors import InvalidInput
+    from advisor.rules import RULES
+
+    lines = [
+        f"recommendation: {each.id}: unknown key" for each in rec.settings if each.id not in RULES
+    ]
+    if lines:
+        raise InvalidInput("\n".join(lines), remedy="Correct it, or run advisor recommend again.")
 
 
 def _warn(results: Sequence[CheckResult]) -> None:

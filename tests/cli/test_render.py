@@ -87,6 +87,7 @@ def test_the_recommendation_in_the_tree_renders_the_same_tree(
     [
         ("domain", lambda data: data["intent"]["domain"].update(value="a;b")),
         ("app.name", lambda data: data["app"].update(name="shop\nUser=root")),
+        ("gunicorn.wrokers", lambda data: data["settings"][0].update(id="gunicorn.wrokers")),
         ("settings[0].value", lambda data: data["settings"][0].update(value={"a": 1})),
         ("schema", lambda data: data.update(schema="advisor/facts/1")),
         ("extra: unknown key", lambda data: data.update(extra=1)),
