@@ -33,7 +33,7 @@ LINES: dict[str, set[str]] = {
     "planning": GROUND | {"model", "rules", "resolve", "evidence", "guards"},
     "known": GROUND | {"model", "rules", "evidence"},
     "recommend": GROUND | {"model", "rules", "resolve", "evidence", "known", "planning", "guards"},
-    "render": GROUND | {"files"},
+    "render": GROUND | {"files", "model", "rules"},
     "report": GROUND,
 }
 # The rest stands on everything: the verbs, and what they run.

@@ -31,6 +31,18 @@ from advisor.intent.words import (
     User,
 )
 
+# The parts of a deployment that can be ours; what is not named is left alone.
+Managed = Literal[
+    "server",
+    "proxy",
+    "systemd",
+    "default-server",
+    "sysctl",
+    "redis",
+    "workers",
+    "monitoring",
+]
+
 
 class Section(BaseModel):
     """Base of advisor.yml's mappings: frozen, strict, no unknown keys, no NaN."""
@@ -157,6 +169,6 @@ class Intent(Section):
     limits: Limits = Limits()
     # Every host that serves this app, as the load balancer reaches it; one where left out.
     hosts: list[Upstream] = []
-    manage: list[Literal["server", "proxy", "systemd"]] | None = None
+    manage: list[Managed] | None = None
     systemd: Systemd | None = None
     pins: dict[SettingId, Value] = {}

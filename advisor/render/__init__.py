@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from advisor.render.checks import CheckResult, check
-from advisor.render.rendering import File, render
+from advisor.render.rendering import File, not_rendered, render
 from advisor.render.stage import stage_nginx
 from advisor.render.tree import Change, plan, write
-from advisor.render.values import not_rendered
 
 __all__ = [
     "Change",

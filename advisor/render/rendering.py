@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -15,15 +15,17 @@ import jinja2
 import advisor
 from advisor.documents import RECOMMENDATION_SCHEMA
 from advisor.files import dump
-from advisor.render.context import context_of
-from advisor.render.outputs import OUTPUTS, Output
+from advisor.render.kit import COMPONENTS
+from advisor.render.place import is_unix, reachable, stream
 from advisor.render.quoting import FILTERS
-from advisor.render.values import Inputs, inputs_of
+from advisor.render.values import inputs_of
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from advisor.documents import Recommendation
+    from advisor.render.component import Component, Output
+    from advisor.render.values import Inputs
 
 RECOMMENDATION_PATH = ".advisor/recommendation.yml"
 DIGEST_LENGTH = 12
@@ -31,7 +33,7 @@ DIGEST_LENGTH = 12
 
 @dataclass(frozen=True)
 class File:
-    """A rendered file: its place in the tree, its bytes, and its row of the output table.
+    """A rendered file: its place in the tree, its bytes, and its row of the table.
 
     `output` is null for the recommendation itself, which no daemon reads.
     """
@@ -46,35 +48,80 @@ def render(rec: Recommendation) -> list[File]:
 
     Raises `InvalidInput` naming each field whose value the allow-lists refuse.
     """
-    inputs = inputs_of(rec)
-    context = context_of(inputs)
-    digest = _digest(inputs, context["values"])
-    environment = _environment()
+    inputs = gated(inputs_of(rec))
+    digest = _digest(inputs)
     rendered = [
-        _render_one(environment, output, context, digest=digest)
-        for output in OUTPUTS
-        if output.managed_as in inputs.manages
+        _render_one(component, output, inputs, context, digest=digest)
+        for component in COMPONENTS
+        if (outputs := component.wanted(inputs))
+        for context in [component.context(inputs)]
+        for output in outputs
     ]
     kept = File(RECOMMENDATION_PATH, dump(rec, is_json=False).encode(), None)
     return [*rendered, kept]
 
 
+def not_rendered(rec: Recommendation) -> list[str]:
+    """Ids of the settings that a file applies, and none of this recommendation's files does."""
+    inputs = inputs_of(rec)
+    written = _written(inputs)
+    return [
+        setting.id
+        for setting in rec.settings
+        if setting.applied_by == "file" and setting.value is not None and setting.id not in written
+    ]
+
+
+def _written(inputs: Inputs) -> set[str]:
+    """Ids of the settings that the wanted files hold."""
+    wanted = (component for component in COMPONENTS if component.wanted(inputs))
+    return {id_ for component in wanted for id_ in component.settings}
+
+
+def gated(inputs: Inputs) -> Inputs:
+    """The inputs without the settings that the target's versions cannot have."""
+    out: dict[str, str] = {}
+    for component in COMPONENTS:
+        for id_, gate in component.gates.items():
+            if inputs.values[id_] is not None and not inputs.has(gate.component, *gate.since):
+                found = inputs.found(gate.component)
+                out[id_] = f"{gate.otherwise}; the target's version is {found}."
+    values = {id_: None if id_ in out else value for id_, value in inputs.values.items()}
+    return replace(inputs, values=values, left_out=out)
+
+
 def _render_one(
-    environment: jinja2.Environment, output: Output, context: dict[str, Any], *, digest: str
+    component: Component, output: Output, inputs: Inputs, context: dict[str, Any], *, digest: str
 ) -> File:
-    name = context["name"]
+    intent = inputs.intent
     template = output.template.removesuffix(".j2")
-    header = (
-        f"# Rendered by advisor for {name}: change advisor.yml and render again.\n"
-        f"# {RECOMMENDATION_SCHEMA}, template {template} {output.version}, inputs {digest}"
+    says = (
+        f"Rendered by advisor for {intent.app_name}: change advisor.yml and render again.",
+        f"{RECOMMENDATION_SCHEMA}, template {template} {output.version}, inputs {digest}",
     )
-    text = environment.get_template(output.template).render(context, header=header)
-    return File(output.path.format(app=name), text.encode(), output)
+    shared = {
+        "header": "\n".join(f"{output.comment or ''} {line}".lstrip() for line in says),
+        "name": intent.app_name,
+        "module": intent.app_module,
+        "user": intent.user,
+        "directory": intent.app_directory,
+        "values": inputs.values,
+        "why": inputs.why,
+        "left_out": [inputs.left_out[id_] for id_ in component.gates if id_ in inputs.left_out],
+        "stream": stream(intent),
+        "bind": f"unix:{stream(intent)}" if is_unix(intent) else stream(intent),
+        "upstream": f"unix:{stream(intent)}" if is_unix(intent) else reachable(stream(intent)),
+    }
+    text = _environment().get_template(output.template).render(shared | context)
+    return File(output.path.format(app=intent.app_name), text.encode(), output)
 
 
-def _digest(inputs: Inputs, settings: dict[str, Any]) -> str:
+def _digest(inputs: Inputs) -> str:
     """Of the values, not of their reasons: a reworded reason changes its own line alone."""
     intent = inputs.intent.model_dump(mode="json", by_alias=True)
+    settings = {
+        id_: inputs.values[id_] for id_ in _written(inputs) if inputs.values[id_] is not None
+    }
     data = {"intent": intent, "settings": settings}
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -1,40 +1,51 @@
 """What a recommendation says, typed and matched against the allow-lists a second time.
 
 A recommendation is a file: it may have been edited by hand or come from somewhere else.
-Nothing of it reaches a template but through these models.
+Nothing of it reaches a template but through these models: the intent through advisor.yml's own
+words, each setting through the type that its rule accepts.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict
 
 from advisor.errors import InvalidInput
 from advisor.files import validate
 from advisor.intent import (
-    Allowed,
+    Cache,
+    Celery,
     Domain,
     EnvironmentName,
     EnvironmentValue,
     Listen,
+    Managed,
     Module,
     Name,
     Path,
-    PositiveInt,
+    Positive,
+    Rq,
     Section,
     Size,
+    Tls,
+    Unit,
+    Upstream,
     UrlPath,
     User,
 )
-from advisor.render.support import refuse_unsupported
+from advisor.rules import RULES, refusal
 
 if TYPE_CHECKING:
-    from advisor.documents import Recommendation
+    from advisor.documents import Recommendation, Setting
 
 NAME = "recommendation"
+BODY = "nginx.client_max_body_size"
+CADDY_BODY = "caddy.request_body_max"
+# What is ours where advisor.yml does not say.
+USUAL: tuple[Managed, ...] = ("server", "proxy", "systemd")
 Version = tuple[int, ...]
 
 
@@ -49,20 +60,9 @@ def _dotted(name: str) -> str:
     return name.replace("_", ".", 1)
 
 
+# What no rule chooses, but a recommendation changed by hand may name: a class of the app's own.
+_OWN_CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 StaticUrl = Annotated[UrlPath, AfterValidator(_not_root)]
-Seconds = Annotated[int, Field(ge=0, le=86400)]
-SomeSeconds = Annotated[int, Field(ge=1, le=86400)]
-Many = Annotated[int, Field(ge=1, le=2**31 - 1)]
-NoneOrMany = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Bytes = Annotated[int, Field(ge=1, le=2**62)]
-WorkerClass = Annotated[
-    str,
-    Allowed(
-        r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*",
-        most=200,
-        says="a worker class such as gthread or uvicorn_worker.UvicornWorker",
-    ),
-]
 
 
 class IntentValues(Section):
@@ -76,99 +76,98 @@ class IntentValues(Section):
     app_directory: Path | None = None
     app_virtualenv: Path | None = None
     app_user: User | None = None
+    app_health: UrlPath | None = None
     app_environment: dict[EnvironmentName, EnvironmentValue] | None = None
     app_environment_file: Path | None = None
     app_writable: list[Path] | None = None
-    server: Literal["gunicorn"] | None = None
+    server: Literal["gunicorn", "uvicorn", "hypercorn", "granian"] | None = None
     listen: Listen | None = None
-    proxy: Literal["nginx", "none"] | None = None
+    proxy: Literal["nginx", "caddy", "none"] | None = None
     domain: Domain | None = None
-    tls: None = None
+    tls: Tls | None = None
     static: dict[StaticUrl, Path] | None = None
+    routes: dict[UrlPath, Literal["websocket", "stream"] | Cache] | None = None
+    hosts: list[Upstream] | None = None
+    redis_role: Literal["cache", "broker", "store"] | None = None
+    background_celery: Celery | None = None
+    background_rq: Rq | None = None
     limits_request_body: Size | None = None
-    manage: list[Literal["server", "proxy", "systemd"]] | None = None
+    limits_rate_per_client_rps: Positive | None = None
+    systemd_mode: Literal["unit", "dropin"] | None = None
+    systemd_unit: Unit | None = None
+    manage: list[Managed] | None = None
 
+    @property
+    def user(self) -> str:
+        """Whom the app runs as: by default a system user named like it."""
+        return self.app_user or self.app_name
 
-class SettingValues(Section):
-    """Every setting that the templates know, in the order they are written. Null is left out."""
+    @property
+    def runs_on(self) -> str:
+        """The app server: Gunicorn where none is named."""
+        return self.server or "gunicorn"
 
-    model_config = ConfigDict(alias_generator=_dotted)
+    @property
+    def is_balanced(self) -> bool:
+        """Whether a load balancer spreads the requests over several hosts."""
+        return len(self.hosts or ()) > 1
 
-    gunicorn_worker_class: WorkerClass | None = None
-    gunicorn_workers: Many | None = None
-    gunicorn_threads: Many | None = None
-    gunicorn_timeout: Seconds | None = None
-    gunicorn_graceful_timeout: Seconds | None = None
-    gunicorn_keepalive: Seconds | None = None
-    gunicorn_backlog: Many | None = None
-    gunicorn_max_requests: NoneOrMany | None = None
-    gunicorn_max_requests_jitter: NoneOrMany | None = None
-    gunicorn_preload_app: bool | None = None
-    gunicorn_worker_tmp_dir: Path | None = None
-    gunicorn_control_socket_disable: bool | None = None
-    nginx_upstream_keepalive: PositiveInt | None = None
-    nginx_upstream_keepalive_timeout: SomeSeconds | None = None
-    nginx_proxy_connect_timeout: SomeSeconds | None = None
-    nginx_proxy_read_timeout: SomeSeconds | None = None
-    nginx_proxy_send_timeout: SomeSeconds | None = None
-    nginx_proxy_buffering: bool | None = None
-    nginx_client_max_body_size: Annotated[int, Field(ge=0, le=2**62)] | None = None
-    systemd_timeout_stop_sec: SomeSeconds | None = None
-    systemd_limit_nofile: Many | None = None
-    systemd_memory_high: Bytes | None = None
-    systemd_memory_max: Bytes | None = None
-    systemd_socket_backlog: Many | None = None
-
-
-SETTING_IDS = {_dotted(field) for field in SettingValues.model_fields}
+    @property
+    def is_dropin(self) -> bool:
+        """Whether our systemd settings go beside a unit that exists."""
+        return self.systemd_mode == "dropin"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that the templates' context is made of.
+    """All that the templates' contexts are made of.
 
-    `values` holds every setting id of `SettingValues`, null where it is not set; `why` the
-    reason of each that is set; `versions` what the target runs, where it is known.
+    `values` holds every setting id that a rule knows, null where it is not set; `why` the
+    reason of each that is set; `versions` what the target runs, where it is known, and
+    `modules` what those daemons have beside their core. `left_out` says, by setting id, why
+    the target's version cannot have it; its value is null then.
     """
 
     intent: IntentValues
     values: dict[str, Any]
     why: dict[str, str]
     versions: dict[str, Version]
+    modules: dict[str, frozenset[str]]
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def manages(self) -> frozenset[str]:
-        """Which of server, proxy and systemd are ours; by default all that there are."""
+        """Which parts are ours: those that `manage` names, by default the usual three."""
         manage = self.intent.manage
-        ours = {"server", "proxy", "systemd"} if manage is None else set(manage)
+        ours = set(USUAL if manage is None else manage)
         return frozenset(ours - ({"proxy"} if self.intent.proxy == "none" else set()))
+
+    def has(self, component: str, *since: int) -> bool:
+        """Whether the target's component is known to be of this version or later."""
+        found = self.versions.get(component)
+        return found is not None and found >= since
+
+    def found(self, component: str) -> str:
+        """The version of the target's component, in words."""
+        version = self.versions.get(component)
+        return ".".join(map(str, version)) if version else "not known"
 
 
 def inputs_of(rec: Recommendation) -> Inputs:
     """The recommendation's typed values; `InvalidInput` naming every field that is wrong."""
-    refuse_unsupported(rec)
     intent = validate(IntentValues, _intent_data(rec), name=NAME)
-    settings = validate(SettingValues, _setting_data(rec), name=NAME)
-    values = settings.model_dump(by_alias=True)
+    values = dict.fromkeys(RULES) | _settings(rec)
     why = {setting.id: setting.why for setting in rec.settings}
-    body = "nginx.client_max_body_size"
-    if values[body] is None and intent.limits_request_body is not None:
-        values[body] = intent.limits_request_body
-        why[body] = "limits.request_body of advisor.yml."
+    for body in (BODY, CADDY_BODY):
+        if values[body] is None and intent.limits_request_body is not None:
+            values[body] = intent.limits_request_body
+            why[body] = "limits.request_body of advisor.yml."
     _check_static(intent)
     versions = {name: version_of(component.version) for name, component in rec.components.items()}
-    return Inputs(intent, values, why, {name: found for name, found in versions.items() if found})
-
-
-def not_rendered(rec: Recommendation) -> list[str]:
-    """Ids of the settings that a file applies, and none that this version renders does."""
-    return [
-        setting.id
-        for setting in rec.settings
-        if setting.applied_by == "file"
-        and setting.value is not None
-        and setting.id not in SETTING_IDS
-    ]
+    modules = {name: frozenset(component.modules) for name, component in rec.components.items()}
+    return Inputs(
+        intent, values, why, {name: found for name, found in versions.items() if found}, modules
+    )
 
 
 def version_of(text: str) -> Version:
@@ -190,15 +189,31 @@ def _intent_data(rec: Recommendation) -> dict[str, Any]:
     return {key: value for key, value in stated.items() if key in known} | app
 
 
-def _setting_data(rec: Recommendation) -> dict[str, Any]:
-    """The settings that the templates know, by id."""
+def _settings(rec: Recommendation) -> dict[str, Any]:
+    """The settings by id, each of the type that its rule accepts; ids of no rule are left out."""
     data: dict[str, Any] = {}
+    wrong: list[str] = []
     for setting in rec.settings:
         if setting.id in data:
             raise InvalidInput(f"{NAME}: settings: {setting.id} is there twice")
-        if setting.id in SETTING_IDS:
-            data[setting.id] = setting.value
+        if setting.id not in RULES:
+            continue
+        data[setting.id] = setting.value
+        reason = (
+            None
+            if setting.value is None or _is_own_class(setting)
+            else refusal(setting.id, setting.value)
+        )
+        if reason:
+            wrong.append(f"{NAME}: {setting.id}: {reason}")
+    if wrong:
+        raise InvalidInput("\n".join(wrong), remedy="Correct it, or run advisor recommend again.")
     return data
+
+
+def _is_own_class(setting: Setting) -> bool:
+    own = setting.id == "gunicorn.worker_class" and isinstance(setting.value, str)
+    return own and len(str(setting.value)) <= 200 and bool(_OWN_CLASS.fullmatch(str(setting.value)))
 
 
 def _check_static(intent: IntentValues) -> None:

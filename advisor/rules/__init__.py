@@ -10,7 +10,7 @@ from advisor.rules import nginx, nginx_balance, nginx_edge, nginx_gzip, nginx_tl
 from advisor.rules import caddy, caddy_balance, caddy_edge
 from advisor.rules import celery, redis, rq, sysctl, systemd, unit
 from advisor.rules import anyio, asyncpg, browser, cdn, httpx, sqlalchemy
-from advisor.rules.registry import RULES, decide
+from advisor.rules.registry import RULES, decide, refusal
 
 MODULES = (
     *(joint, granian, granian_workers, gunicorn, gunicorn_workers, hypercorn, uvicorn),
@@ -19,4 +19,4 @@ MODULES = (
     *(anyio, asyncpg, browser, cdn, httpx, sqlalchemy),
 )
 
-__all__ = ["MODULES", "RULES", "decide"]
+__all__ = ["MODULES", "RULES", "decide", "refusal"]

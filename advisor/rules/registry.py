@@ -150,17 +150,22 @@ def check_pins(pins: Mapping[str, Value]) -> None:
             hint = f"; {near[0]} is one" if near else ""
             lines.append(f"advisor.yml: pins: {id_}: unknown setting{hint}")
             continue
-        try:
-            TypeAdapter(RULES[id_].accepts).validate_python(value, strict=True)
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            lines.append(
-                f"advisor.yml: pins: {id_}: {reason[0].lower()}{reason[1:]}, not {value!r}"
-            )
+        if reason := refusal(id_, value):
+            lines.append(f"advisor.yml: pins: {id_}: {reason}")
     if lines:
         raise InvalidInput(
             "\n".join(lines), remedy="A recommendation (advisor recommend) lists every setting."
         )
+
+
+def refusal(id_: str, value: Value) -> str | None:
+    """Why a rule's setting cannot have this value, in words, or None where it can."""
+    try:
+        TypeAdapter(RULES[id_].accepts).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        return f"{reason[0].lower()}{reason[1:]}, not {value!r}"
+    return None
 
 
 def _order() -> Iterable[str]:

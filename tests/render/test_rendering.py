@@ -252,9 +252,9 @@ def test_a_setting_of_the_wrong_type_is_named(
 @pytest.mark.parametrize(
     ("intent", "named"),
     [
-        ({"server": "uvicorn"}, "server"),
-        ({"proxy": "caddy"}, "proxy"),
-        ({"tls": {"acme": True}}, "tls"),
+        ({"server": "apache"}, "server"),
+        ({"proxy": "haproxy"}, "proxy"),
+        ({"tls": {"acme": True, "key": "/k"}}, "tls"),
         ({"manage": ["kernel"]}, "manage"),
         ({"app.module": "other:app"}, "app.module"),
         ({"app.directory": "/srv/../etc"}, "app.directory"),

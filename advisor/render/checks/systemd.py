@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.render.checks.result import CheckResult, find_program, other_version, run, verdict
-from advisor.render.context import NGINX_GROUP, gunicorn_program
+from advisor.render.place import PROXY_GROUPS
+from advisor.render.place import program as program_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ def check(files: Sequence[File], inputs: Inputs) -> list[CheckResult]:
     other = other_version(inputs, "systemd", version, parts=1)
     if other:
         return [*identities, *_not_run(files, name, other)]
-    stand_ins = {gunicorn_program(inputs)} | (
+    stand_ins = {program_of(inputs, "gunicorn")} | (
         {"/bin/kill"} if not Path("/bin/kill").exists() else set()
     )
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
@@ -109,8 +110,8 @@ def _lines_of(file: File, lines: Sequence[str], *, first: bool, files: Sequence[
 
 def _identities(file: File, inputs: Inputs) -> CheckResult:
     """Users and groups are those of the intent; one that is not on this host is a stand-in."""
-    user = inputs.intent.app_user or inputs.intent.app_name
-    allowed = {user, NGINX_GROUP}
+    user = inputs.intent.user
+    allowed = {user, *PROXY_GROUPS.values()}
     wrong, absent = [], []
     for number, line in enumerate(file.content.decode().splitlines(), 1):
         match = _IDENTITY.match(line)

@@ -1,5 +1,5 @@
 # Rendered by advisor for shop: change advisor.yml and render again.
-# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 1, inputs 98633bb3e230
+# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 1, inputs c8f2e6707e6e
 # No bind: systemd is not ours to manage here. What starts Gunicorn gives it
 # --bind unix:/run/shop/shop.sock, which is where the proxy looks.
 
