@@ -151,12 +151,16 @@ class Stepper:
         throttled = clocks.throttled_s(self.around.cgroups)
         sampled = self._sampled() if sample else ()
         seen: list[Window] = []
+        # An app that connects anew for each request holds fewer for moments: the most counts.
+        held: list[int] = []
         told = time.perf_counter()
         self._weigh(connections)
         with Sampler(sampled) as sampler:
             for _ in range(windows):
                 seen.append(await self.window(seconds))
                 self._weigh(connections)
+                if (downstream := self.around.count_downstream()) is not None:
+                    held.append(downstream)
                 failed, done = tally.errors - errors, len(tally.latencies) - first
                 harmed = failed >= FEW_ERRORS and failed > MAX_ERRORS * (failed + done)
                 if self.left() < 2 or not self.alone() or harmed or self.engine.spent:
@@ -170,7 +174,7 @@ class Stepper:
             latencies=tuple(tally.latencies[first:]),
             routes=tuple(tally.routes[first:]),
             waits=sampler.result() if sampled else None,
-            downstream=self.around.count_downstream(),
+            downstream=max(held, default=None),
             throttled_s=clocks.throttled_s(self.around.cgroups) - throttled,
         )
 

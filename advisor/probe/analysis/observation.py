@@ -132,6 +132,11 @@ class Load:
         return sum(w.server_cpu_s for w in self.windows) / self.seconds if self.seconds else 0.0
 
     @property
+    def queued_cores(self) -> float:
+        """Seconds a second that the server's threads could have run, and waited for a core."""
+        return sum(w.run_queue_wait for w in self.windows) / self.seconds if self.seconds else 0.0
+
+    @property
     def client_cores(self) -> float:
         """CPU seconds a second of the load generator."""
         return sum(w.client_cpu for w in self.windows) / self.seconds if self.seconds else 0.0

@@ -41,6 +41,7 @@ def load(
     **more: Any,
 ) -> Load:
     completed = round(rps)
+    queued = more.pop("queued", 0.0)
     window = Window(
         seconds=1.0,
         completed=completed,
@@ -50,7 +51,7 @@ def load(
         client_cpu=client,
         others_cpu=others,
         steal=more.pop("steal", 0.0),
-        run_queue_wait=0.0,
+        run_queue_wait=queued,
     )
     return Load(connections=connections, windows=(window,), latencies=(), **more)
 
@@ -188,6 +189,23 @@ def test_a_plateau_that_leaves_a_tenth_of_the_cpu_is_never_cpu() -> None:
     for used in (0.5, 1.0, 1.5, 1.7):
         top = load(8, 900, response_s=0.01, cores=(used / 2, used / 2), client=0.1)
         assert judge(seen(server("uvicorn", 2), LONE, top)).verdict != "cpu"
+
+
+def test_workers_that_are_always_ready_to_run_are_limited_by_cpu_however_they_are_placed() -> None:
+    """Measured: two sync workers beside the generator on two cores; a third gave 2 to 4 % more."""
+    sync = server("sync", 2)
+    top = load(16, 5500, response_s=0.003, cores=(0.71, 0.69), client=0.4, queued=0.42)
+    limiter = judge(seen(sync, LONE, top))
+    assert limiter.verdict == "cpu"
+    assert limiter.evidence["run_queue_cores"] == 0.42
+    assert "ready to run 91% of the time" in limiter.why
+    idle = load(16, 5500, response_s=0.003, cores=(0.71, 0.69), client=0.4, queued=0.1)
+    assert judge(seen(sync, LONE, idle)).verdict != "cpu"
+    half = load(16, 5500, response_s=0.003, cores=(0.6, 0.6), client=0.1, queued=0.7)
+    assert judge(seen(sync, LONE, half)).verdict != "cpu"
+    # One worker of two asks for a core and a half: its neighbour idles.
+    one_sided = load(16, 5500, response_s=0.003, cores=(0.95, 0.4), client=0.4, queued=0.3)
+    assert judge(seen(sync, LONE, one_sided)).verdict != "cpu"
 
 
 def test_connections_that_landed_badly_in_the_doubling_do_not_hide_a_full_cpu() -> None:
