@@ -10,6 +10,7 @@ pinned, for so many requests in flight; wrk has as many connections. Mean respon
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -41,7 +42,9 @@ APP_CPU, OTHER_CPU = 0, 1
 CONNECTIONS = 64
 # Of the core: below it mean response has to be right.
 MODEST = 0.6
-SECONDS = 4
+# How long each load lasts: at least as many answers a connection as `ROUNDS`, or those under way
+# at its end would be a large part of it.
+SECONDS, MOST_SECONDS, ROUNDS = 4, 20, 12
 # How each app is measured, and what is predicted beside our own pick.
 ONE, TWO, FOUR, EIGHT = (Config(UVICORN_WORKER, count) for count in (1, 2, 4, 8))
 SYNC = {count: Config("sync", count) for count in (1, 2, 8, 16)}
@@ -187,9 +190,11 @@ def rows_of(case: Case) -> list[Row]:
         ):
             referee(url, seconds=1, connections=CONNECTIONS)
             for connections in sorted({CONNECTIONS, few}):
-                score = referee(url, seconds=SECONDS, connections=connections)
-                pss = sum(each.pss_bytes for each in holdings(tree(pid)))
                 outlook = known.predicted(config, connections)
+                response_s = connections / _value(outlook.throughput_rps)
+                seconds = math.ceil(min(MOST_SECONDS, max(SECONDS, ROUNDS * response_s)))
+                score = referee(url, seconds=seconds, connections=connections)
+                pss = sum(each.pss_bytes for each in holdings(tree(pid)))
                 modest = connections == few
                 row = Row(case.name, config, connections, outlook, score.rps, pss, modest=modest)
                 rows.append(row)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # Throughput that is given up for less memory.
 SLACK = 0.02
-# Throughput that predictions cannot tell apart, where memory differs by half.
-ALIKE = 0.1
+# Throughput that predictions cannot tell apart, between kinds of workers and along one kind.
+ALIKE, ALIKE_KIN = 0.1, 0.03
 FALLBACK_THREADS = 8
 
 Binding = Literal[
@@ -108,7 +108,7 @@ def choose(
 
     fewer = replace(chosen, workers=chosen.workers - 1) if chosen.workers > 1 else None
     rate = limits.rate_rps
-    served = throughput(chosen, demand, limits.cores, limits.concurrency)
+    served = throughput(chosen, demand, limits.cores, limits.concurrency).missed()
     return Plan(
         config=chosen,
         concurrency=limits.concurrency,
@@ -138,18 +138,20 @@ def _classes(
 
 
 def _pick(feasible: list[Candidate], demand: Demand, limits: Constraints) -> Candidate:
-    """The smallest within 2 % of the best, or one of half its memory that may well be as good.
+    """The smallest within 2 % of the best, or a far smaller one that may well be as good.
 
-    "May well be": predicted within 10 %, and its interval reaches the best. The model misses by
-    more than that, so a few per cent must not buy many times the memory: 47 sync workers
-    served 2,115 requests/s of a Django page with 1,151 MB, 3 x 32 threads 2,164 with 101 MB.
+    The model misses by more than 2 %, so a few per cent must not buy much memory. Of the same
+    kind and threads: two thirds of the memory, and within 3 %. Of another: half of it, within
+    10 %, and an interval that reaches the best: 47 sync workers served 2,115 requests/s of a
+    Django page with 1,151 MB, 3 x 32 threads 2,164 with 101 MB.
     """
     best = max(map(_rps, feasible))
     good = min((c for c in feasible if _rps(c) >= (1 - SLACK) * best), key=_size)
     for found in sorted(feasible, key=_size):
-        if 2 * found.memory_bytes > good.memory_bytes:
-            break
-        if _rps(found) >= (1 - ALIKE) * best:
+        same = _kind(found.config) == _kind(good.config)
+        smaller = found.memory_bytes <= good.memory_bytes * (2 / 3 if same else 1 / 2)
+        near = _rps(found) >= (1 - (ALIKE_KIN if same else ALIKE)) * best
+        if smaller and near:
             reach = throughput(found.config, demand, limits.cores, limits.concurrency).high
             if reach >= (1 - SLACK) * best:
                 return found
@@ -209,8 +211,10 @@ def _response(
     if min(served.low, served.value) <= 0:
         return None
     alone = demand.under(config.worker_class).total_s
-    mean, longest = (limits.concurrency / rate for rate in (served.value, served.low))
-    return replace(served, value=mean, low=min(alone, mean), high=longest)
+    mean, longest, shortest = (
+        limits.concurrency / rate for rate in (served.value, served.low, served.high)
+    )
+    return replace(served, value=mean, low=min(alone, shortest), high=longest)
 
 
 def _meets(found: Candidate, demand: Demand, limits: Constraints) -> bool:
@@ -269,6 +273,10 @@ def _others(chosen: Configuration, feasible: list[Candidate]) -> Iterator[Candid
 
 def _kin(one: Configuration, other: Configuration) -> bool:
     return (one.worker_class, one.threads) == (other.worker_class, other.threads)
+
+
+def _kind(config: Configuration) -> tuple[str, int]:
+    return config.worker_class.kind, config.threads
 
 
 def _rps(found: Candidate) -> float:

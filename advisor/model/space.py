@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Fewer were never measured to be of use: the worker's own thread has to wait for one of them.
 THREADS = (4, 8, 16, 32, 64, 128, 256)
 # Connections fall unevenly: so many times the workers that an even spread would fill.
-UNEVEN = 3
+UNEVEN = 5
 
 
 def configurations(

@@ -122,7 +122,7 @@ WORKERS: dict[str, Cases] = {
         (ELSEWHERE | plan(WAITING) | LEAK | {RSS: True}, SILENT),
     ],
     "granian.workers_lifetime": [
-        (HERE | plan(WAITING) | LEAK | {RSS: False, LIFE: True}, 5600),
+        (HERE | plan(WAITING) | LEAK | {RSS: False, LIFE: True}, 4900),
         (HERE | plan(WAITING, 0) | FAST_LEAK | {RSS: False, LIFE: True}, 60),
         (HERE | plan(WAITING) | LEAK | {RSS: True, LIFE: True}, SILENT),
         (HERE | plan(WAITING) | LEAK | {LIFE: True}, SILENT),
