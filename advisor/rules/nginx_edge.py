@@ -13,6 +13,7 @@ from advisor.rules.proxies import (
     Bytes,
     Connections,
     Count,
+    Networks,
     Seconds,
     burst,
     nginx_rule,
@@ -34,17 +35,6 @@ RATE = "limits.rate_per_client_rps"
 
 Rate = (
     Annotated[str, Allowed(r"[1-9]\d{0,6}r/[sm]", most=10, says="a rate such as 20r/s or 30r/m")]
-    | None
-)
-Networks = (
-    list[
-        Annotated[
-            str,
-            Allowed(
-                r"[0-9a-fA-F.:]{2,39}(?:/\d{1,3})?", most=43, says="a network such as 10.0.0.0/8"
-            ),
-        ]
-    ]
     | None
 )
 

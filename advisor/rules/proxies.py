@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
+from advisor.intent import Allowed
 from advisor.quantities import duration, size
 from advisor.rules.registry import Choice, Seen, rule
 
@@ -25,6 +26,17 @@ Seconds = Annotated[int, Field(gt=0, le=86400)] | None
 Connections = Annotated[int, Field(gt=0, le=65535)] | None
 Count = Annotated[int, Field(gt=0, le=1_000_000)] | None
 Bytes = Annotated[int, Field(gt=0, le=2**40)] | None
+Networks = (
+    list[
+        Annotated[
+            str,
+            Allowed(
+                r"[0-9a-fA-F.:]{2,39}(?:/\d{1,3})?", most=43, says="a network such as 10.0.0.0/8"
+            ),
+        ]
+    ]
+    | None
+)
 
 MIB = 1024**2
 # Mozilla's guidelines want browsers to keep to HTTPS for two years (hsts_min_age).

@@ -143,19 +143,23 @@ def decide(evidence: Mapping[str, Any], pins: Mapping[str, Value]) -> Decision:
 
 def check_pins(pins: Mapping[str, Value]) -> None:
     """`InvalidInput` naming every pin that no rule knows or whose value has the wrong type."""
-    lines = []
-    for id_, value in pins.items():
-        if id_ not in RULES:
-            near = get_close_matches(id_, RULES, n=1)
-            hint = f"; {near[0]} is one" if near else ""
-            lines.append(f"advisor.yml: pins: {id_}: unknown setting{hint}")
-            continue
-        if reason := refusal(id_, value):
-            lines.append(f"advisor.yml: pins: {id_}: {reason}")
+    lines = [f"advisor.yml: pins: {id_}: {reason}" for id_, reason in wrong_pins(pins).items()]
     if lines:
         raise InvalidInput(
             "\n".join(lines), remedy="A recommendation (advisor recommend) lists every setting."
         )
+
+
+def wrong_pins(pins: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with each pin that no rule knows or whose value has the wrong type."""
+    wrong: dict[str, str] = {}
+    for id_, value in pins.items():
+        if id_ not in RULES:
+            near = get_close_matches(id_, RULES, n=1)
+            wrong[id_] = f"unknown setting; {near[0]} is one" if near else "unknown setting"
+        elif reason := refusal(id_, value):
+            wrong[id_] = reason
+    return wrong
 
 
 def refusal(id_: str, value: Value) -> str | None:

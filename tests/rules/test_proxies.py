@@ -17,7 +17,7 @@ from tests.rules.cases.nginx_gzip import STATIC
 
 PROXIES = {id_: rule for id_, rule in RULES.items() if id_.startswith(("nginx.", "caddy."))}
 MODULES = ("nginx", "nginx_balance", "nginx_edge", "nginx_gzip", "nginx_tls", "nginx_cache")
-MODULES += ("caddy", "caddy_balance", "caddy_edge")
+MODULES += ("caddy", "caddy_balance", "caddy_edge", "caddy_front")
 CASES = [
     (id_, seen)
     for module in MODULES

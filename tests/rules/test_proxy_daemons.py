@@ -303,11 +303,13 @@ def test_caddy_takes_every_value(tmp_path: Path, not_run: Callable[[str], NoRetu
         env={"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    # A certificate's own, and what only a Caddy with more modules has.
+    # A certificate's own, a proxy's in front, and what only a Caddy with more modules has.
     unread = set(values) - values.read
     assert unread == {
+        "caddy.http3",
         "caddy.microcache_ttl",
         "caddy.rate_limit_window",
         "caddy.tls_curves",
         "caddy.tls_protocols",
+        "caddy.trusted_proxies",
     }
