@@ -17,7 +17,7 @@ from advisor.documents import RECOMMENDATION_SCHEMA
 from advisor.files import dump
 from advisor.render.kit import COMPONENTS
 from advisor.render.place import is_unix, reachable, stream
-from advisor.render.quoting import FILTERS
+from advisor.render.quoting import FILTERS, wrap_comments
 from advisor.render.values import inputs_of
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def _render_one(
         "upstream": f"unix:{stream(intent)}" if is_unix(intent) else reachable(stream(intent)),
     }
     text = _environment().get_template(output.template).render(shared | context)
+    if output.comment is not None:
+        text = wrap_comments(text, output.comment)
     return File(output.path.format(app=intent.app_name), text.encode(), output)
 
 

@@ -73,11 +73,11 @@ def test_zero_and_false_are_values(make: Make) -> None:
 @pytest.mark.parametrize(
     ("manage", "proxy", "folders"),
     [
-        (None, "nginx", {"gunicorn", "nginx", "systemd"}),
-        (["server"], "nginx", {"gunicorn"}),
+        (None, "nginx", {"gunicorn", "environment", "nginx", "systemd"}),
+        (["server"], "nginx", {"gunicorn", "environment"}),
         (["proxy"], "nginx", {"nginx"}),
         (["systemd"], "nginx", {"systemd"}),
-        (["server", "proxy", "systemd"], "none", {"gunicorn", "systemd"}),
+        (["server", "proxy", "systemd"], "none", {"gunicorn", "environment", "systemd"}),
     ],
 )
 def test_only_what_is_managed_is_rendered(
@@ -168,7 +168,10 @@ def test_only_nginxs_group_opens_the_unix_socket(make: Make) -> None:
 
 def test_without_a_domain_nginx_listens_on_loopback_only(make: Make) -> None:
     site = lines(texts(make(intent={"domain": None}))[NGINX])
-    assert [line for line in site if line.startswith("listen ")] == ["listen 127.0.0.1:8080;"]
+    assert [line for line in site if line.startswith("listen ")] == [
+        "listen 127.0.0.1:8080;",
+        "listen 127.0.0.1:8099;",  # its counters
+    ]
     assert "server_name localhost;" in site
     assert "proxy_set_header Host $host:$server_port;" in site
 
@@ -218,7 +221,8 @@ def test_units_of_an_app_that_says_little(make: Make) -> None:
     service = lines(texts(make(intent={f"app.{key}": None for key in nothing}))[SERVICE])
     assert "User=shop" in service
     assert [line for line in service if line.startswith("ExecStart=gunicorn -c /etc/advisor/")]
-    assert not [line for line in service if line.startswith(("WorkingDirectory", "Environment"))]
+    said = [line for line in service if line.startswith(("WorkingDirectory", "Environment"))]
+    assert said == ["EnvironmentFile=-/etc/advisor/current/shop/environment/app.env"]
 
 
 def test_every_error_is_told_at_once(make: Make) -> None:
@@ -281,7 +285,9 @@ def test_a_setting_given_twice_is_refused(make: Make) -> None:
 
 def test_settings_that_only_code_applies_are_not_ours(make: Make) -> None:
     rec = make()
-    code = rec.settings[0].model_copy(update={"id": "anyio.tokens", "applied_by": "code"})
+    code = rec.settings[0].model_copy(
+        update={"id": "browser.cache_control", "value": None, "applied_by": "code"}
+    )
     with_code = rec.model_copy(update={"settings": [*rec.settings, code]})
     files = {file.path: file.content for file in render(with_code)}
     for file in render(rec):

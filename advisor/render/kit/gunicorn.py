@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from advisor.render.component import Component, Gate, Output, lines_of
-from advisor.render.place import LOOPBACK, address, is_unix, reachable, stream
+from advisor.render.component import Component, Output, lines_of
+from advisor.render.kit.launch import NAMES_APP, is_handed_over
+from advisor.render.kit.since import gate
+from advisor.render.kit.trust import trust
+from advisor.rules.versions import CAPABILITIES
 
 if TYPE_CHECKING:
     from advisor.render.values import Inputs
@@ -27,12 +30,19 @@ SETTINGS = (
     "gunicorn.control_socket_disable",
     "gunicorn.asgi_loop",
 )
+# Gunicorn passes over a name that it does not know (app/base.py), so each would do nothing.
+# The others are as old as 19.8, or older (gunicorn: settings, versionadded).
 GATES = {
-    # Gunicorn 25.1.0's changelog: the control socket arrived with that version.
-    "gunicorn.control_socket_disable": Gate(
-        "gunicorn", (25, 1), "control_socket_disable is left out: it needs Gunicorn 25.1"
+    "gunicorn.control_socket_disable": gate(
+        "gunicorn", "control_socket_disable", CAPABILITIES["gunicorn.control_socket"].first
     ),
+    "gunicorn.asgi_loop": gate("gunicorn", "asgi_loop", CAPABILITIES["gunicorn.asgi_worker"].first),
 }
+NO_REUSE = (
+    "reuse_port is left out: with it the workers open sockets of their own (arbiter.py), and "
+    "nobody takes over the one that the unit has opened."
+)
+NO_APP = "wsgi_app is left out: it needs Gunicorn 20.1. The command names the app."
 
 
 def wanted(inputs: Inputs) -> bool:
@@ -41,30 +51,23 @@ def wanted(inputs: Inputs) -> bool:
 
 
 def context(inputs: Inputs) -> dict[str, Any]:
-    """The assignments, and whose X-Forwarded-* is believed."""
+    """The assignments, whose X-Forwarded-* is believed, and what is left out."""
+    handed_over = is_handed_over(inputs)
+    splits = handed_over and inputs.values["gunicorn.reuse_port"] is True
+    ids = tuple(id_ for id_ in SETTINGS if not (splits and id_ == "gunicorn.reuse_port"))
+    names_app = inputs.versions.get("gunicorn", NAMES_APP) >= NAMES_APP
     return {
-        "gunicorn": lines_of(inputs, "gunicorn", SETTINGS),
-        "trust": trust(inputs),
-        "own_socket": "systemd" in inputs.manages and not inputs.intent.is_dropin,
+        "gunicorn": lines_of(inputs, "gunicorn", ids),
+        "names_app": names_app,
+        "trust": trust(inputs, is_uvicorn=_is_uvicorn(inputs.values["gunicorn.worker_class"])),
+        "handed_over": handed_over,
+        "notes": [*([NO_REUSE] if splits else []), *([] if names_app else [NO_APP])],
     }
 
 
-def trust(inputs: Inputs) -> str | None:
-    """Whose X-Forwarded-* the app server believes: the proxy's on this host, and nobody else's.
-
-    Gunicorn's own workers believe a peer on a unix socket in any case (gunicorn 20 to 27,
-    `forwarded_allow_ips`). Uvicorn has no name for such a peer (`ProxyHeadersMiddleware`:
-    its client is None), so that only `*` covers it; that is safe while the socket is the one
-    of our own unit, which only the proxy's group may open. Null is the product's default.
-    """
-    intent = inputs.intent
-    if intent.proxy == "none":
-        return None
-    if not is_unix(intent):
-        return ",".join(dict.fromkeys((*LOOPBACK, address(reachable(stream(intent))))))
-    worker_class = inputs.values["gunicorn.worker_class"] or ""
-    uvicorn = worker_class.rpartition(".")[2].startswith("Uvicorn")
-    return "*" if uvicorn and "systemd" in inputs.manages else None
+def _is_uvicorn(worker_class: str | None) -> bool:
+    """Whether Uvicorn serves inside Gunicorn, by a class of its own or of the app's."""
+    return (worker_class or "").rpartition(".")[2].startswith("Uvicorn")
 
 
 GUNICORN = Component(
@@ -73,7 +76,7 @@ GUNICORN = Component(
     outputs=(
         Output(
             template="gunicorn/gunicorn.conf.py.j2",
-            version=1,
+            version=2,
             path="gunicorn/gunicorn.conf.py",
             target="/etc/advisor/current/{app}/gunicorn/gunicorn.conf.py",
             owner="root",

@@ -1,5 +1,5 @@
 # Rendered by advisor for shop: change advisor.yml and render again.
-# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 1, inputs fb8e777b5361
+# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 2, inputs fb8e777b5361
 # No bind: the socket unit opens unix:/run/shop/shop.sock and hands it over.
 # Started by hand, Gunicorn listens on 127.0.0.1:8000, or where --bind says.
 

@@ -1,7 +1,7 @@
 # Rendered by advisor for shop: change advisor.yml and render again.
-# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 1, inputs c8f2e6707e6e
-# No bind: systemd is not ours to manage here. What starts Gunicorn gives it
-# --bind unix:/run/shop/shop.sock, which is where the proxy looks.
+# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 2, inputs c8f2e6707e6e
+# No bind: what starts Gunicorn gives it --bind unix:/run/shop/shop.sock,
+# which is where the proxy looks.
 
 wsgi_app = "shop.main:app"
 proc_name = "shop"
@@ -29,5 +29,8 @@ max_requests = 0
 
 # A heartbeat file on a disk can block the worker.
 worker_tmp_dir = "/dev/shm"
+
+# X-Forwarded-* is not believed: Uvicorn's only word for a peer on a unix socket is *, and this
+# socket is not our unit's. If only the proxy can open it, say so with --forwarded-allow-ips '*'.
 
 # control_socket_disable is left out: it needs Gunicorn 25.1; the target's version is 20.1.0.

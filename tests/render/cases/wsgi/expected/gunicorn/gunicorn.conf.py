@@ -1,5 +1,5 @@
 # Rendered by advisor for wait-page: change advisor.yml and render again.
-# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 1, inputs 86c0a7b498a2
+# advisor/recommendation/1, template gunicorn/gunicorn.conf.py 2, inputs 86c0a7b498a2
 # No bind: the socket unit opens [::]:8000 and hands it over.
 # Started by hand, Gunicorn listens on 127.0.0.1:8000, or where --bind says.
 
