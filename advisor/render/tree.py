@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from advisor.errors import InvalidInput
-from advisor.files import parse, write_atomic
+from advisor.files import MAX_DOCUMENT_BYTES, parse, write_atomic
 from advisor.render.rendering import RECOMMENDATION_PATH
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 MANIFEST_PATH = ".advisor/manifest"
 
 # A manifest is a file too: an entry that leads out of the tree is no entry of ours.
-_ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>\.?[a-z]+/[a-z][A-Za-z0-9._-]*)")
+_ENTRY = re.compile(
+    r"(?P<digest>[0-9a-f]{64})  (?P<path>\.?[a-z][a-z_-]*(?:/[A-Za-z0-9][A-Za-z0-9._@+-]*){1,3})"
+)
 
 State = Literal["written", "unchanged", "removed"]
 Entries = dict[str, frozenset[str]]
@@ -40,6 +42,38 @@ class Change:
     content: bytes | None
 
 
+@dataclass(frozen=True)
+class Standing:
+    """One path of a tree: what belongs there, what is there, and the manifest's digests of it.
+
+    `wanted` is null for what an earlier rendering left and this one does not have. `present` is
+    the file's bytes, words for what is in its place instead, or null where nothing is.
+    """
+
+    path: str
+    wanted: bytes | None
+    present: bytes | str | None
+    digests: frozenset[str]
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the bytes there are not those that were rendered."""
+        return isinstance(self.present, bytes) and _sha256(self.present) not in self.digests
+
+
+def standings(files: Sequence[File], directory: Path, known: Entries) -> list[Standing]:
+    """How each path stands that these files or the manifest's entries name."""
+    return [
+        Standing(path, content, present(directory / path, directory), known.get(path, frozenset()))
+        for path, content in _wanted(files, known).items()
+    ]
+
+
+def digests(files: Iterable[File]) -> Entries:
+    """What a manifest of these files holds."""
+    return {file.path: frozenset({_sha256(file.content)}) for file in files}
+
+
 def plan(files: Sequence[File], directory: Path, *, overwrite: bool = False) -> list[Change]:
     """What writing these files would do, before anything is done.
 
@@ -51,22 +85,20 @@ def plan(files: Sequence[File], directory: Path, *, overwrite: bool = False) -> 
     _check_folder(directory)
     if not overwrite:
         _check_app(files, directory)
-    known = _read_manifest(directory)
     in_the_way: list[str] = []
     changes: list[Change] = []
-    for path, content in _wanted(files, known).items():
+    for one in standings(files, directory, read_manifest(directory)):
+        path, content = one.path, one.wanted
         target = directory / path
-        present = _present(target, directory)
-        if present is None:
+        if one.present is None:
             if content is not None:
                 changes.append(Change(path, "written", content))
-        elif isinstance(present, str):
-            in_the_way.append(f"{target}: {present}")
-        elif present == content:
+        elif isinstance(one.present, str):
+            in_the_way.append(f"{target}: {one.present}")
+        elif one.present == content:
             changes.append(Change(path, "unchanged", content))
-        elif not overwrite and _sha256(present) not in known.get(path, ()):
-            edited = path in known
-            in_the_way.append(f"{target}: {'edited by hand' if edited else 'not ours'}")
+        elif not overwrite and one.is_edited:
+            in_the_way.append(f"{target}: {'edited by hand' if one.digests else 'not ours'}")
         else:
             changes.append(Change(path, "removed" if content is None else "written", content))
     if in_the_way:
@@ -90,7 +122,7 @@ def write(files: Sequence[File], directory: Path, *, overwrite: bool = False) ->
         if change.content is not None
     }
     if any(change.state != "unchanged" for change in changes):
-        known = _read_manifest(directory)
+        known = read_manifest(directory)
         both = {path: known.get(path, frozenset()) | final.get(path, frozenset()) for path in known}
         _write_manifest(directory, final | both)
         for change in changes:
@@ -120,11 +152,11 @@ def _check_folder(directory: Path) -> None:
 
 def _check_app(files: Sequence[File], directory: Path) -> None:
     """A tree is one app's: another app's files would be taken for this one's old ones."""
-    present = _present(directory / RECOMMENDATION_PATH, directory)
+    kept = present(directory / RECOMMENDATION_PATH, directory)
     wanted = next((file.content for file in files if file.path == RECOMMENDATION_PATH), None)
-    if wanted is None or not isinstance(present, bytes) or present == wanted:
+    if wanted is None or not isinstance(kept, bytes) or kept == wanted:
         return
-    theirs, ours = _app_of(present), _app_of(wanted)
+    theirs, ours = _app_of(kept), _app_of(wanted)
     if theirs not in {None, ours}:
         raise InvalidInput(
             f"-o {directory}: holds the files of the app {theirs!r}, these are of {ours!r}",
@@ -140,7 +172,7 @@ def _app_of(recommendation: bytes) -> str | None:
         return None
 
 
-def _present(target: Path, directory: Path) -> bytes | str | None:
+def present(target: Path, directory: Path) -> bytes | str | None:
     """A file's bytes, what is in its place instead, or null where nothing is."""
     try:
         return _blocked_folder(target.parent, directory) or _content(target)
@@ -149,16 +181,25 @@ def _present(target: Path, directory: Path) -> bytes | str | None:
 
 
 def _blocked_folder(folder: Path, directory: Path) -> str | None:
-    if folder != directory and folder.is_symlink():
-        return f"{folder} is a symbolic link"
-    return f"{folder} is a file, not a folder" if folder.is_file() else None
+    """What stands in the way between the tree's top and a file of it."""
+    step = directory
+    for name in folder.relative_to(directory).parts:
+        step = step / name
+        if step.is_symlink():
+            return f"{step} is a symbolic link"
+        if step.is_file():
+            return f"{step} is a file, not a folder"
+    return None
 
 
 def _content(target: Path) -> bytes | str | None:
     if target.is_symlink():
         return "is a symbolic link"
     if target.is_file():
-        return target.read_bytes()
+        with target.open("rb") as stream:
+            content = stream.read(MAX_DOCUMENT_BYTES + 1)
+        too_large = len(content) > MAX_DOCUMENT_BYTES
+        return f"is larger than {MAX_DOCUMENT_BYTES // 1024**2} MiB" if too_large else content
     if target.is_dir():
         return "is a folder"
     return "is no plain file" if target.exists() else None
@@ -180,11 +221,10 @@ def _make_folder(folder: Path) -> None:
         raise InvalidInput(f"{folder}: cannot be made: {error.strerror}") from None
 
 
-def _read_manifest(directory: Path) -> Entries:
-    try:
-        text = (directory / MANIFEST_PATH).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return {}
+def read_manifest(directory: Path) -> Entries:
+    """The digests of each path that the manifest names; none where there is no manifest."""
+    found = present(directory / MANIFEST_PATH, directory)
+    text = found.decode("utf-8", "replace") if isinstance(found, bytes) else ""
     entries: Entries = {}
     for match in filter(None, map(_ENTRY.fullmatch, text.splitlines())):
         path = match["path"]
@@ -196,10 +236,10 @@ def _write_manifest(directory: Path, entries: Entries) -> None:
     lines = [f"{digest}  {path}" for path, digests in entries.items() for digest in sorted(digests)]
     content = _joined(sorted(lines, key=lambda line: line[66:]))
     target = directory / MANIFEST_PATH
-    present = _present(target, directory)
-    if isinstance(present, str):
-        raise InvalidInput(f"{target}: {present}")
-    if present != content:
+    there = present(target, directory)
+    if isinstance(there, str):
+        raise InvalidInput(f"{target}: {there}")
+    if there != content:
         _make_folder(target.parent)
         write_atomic(target, content)
 

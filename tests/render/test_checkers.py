@@ -71,6 +71,8 @@ def test_a_checker_that_is_not_installed_is_not_run(
         NGINX,
         SERVICE,
         SOCKET,
+        "systemd/sysusers.conf",
+        "systemd/tmpfiles.conf",
     }
 
 

@@ -180,6 +180,27 @@ def test_a_manifest_leads_nowhere_else(make: Make, tmp_path: Path, path: str) ->
     assert path.encode() not in (deploy / MANIFEST_PATH).read_bytes()
 
 
+DROPIN = "systemd/Web_1@.service.d/advisor.conf"
+
+
+def test_a_file_below_a_components_own_folder_is_known_again(tmp_path: Path) -> None:
+    dropin = File(DROPIN, b"[Service]\n", None)
+    assert states(tmp_path, [dropin]) == {DROPIN: "written"}
+    assert states(tmp_path, [File(DROPIN, b"[Unit]\n", None)]) == {DROPIN: "written"}
+    assert states(tmp_path, []) == {DROPIN: "removed"}
+    (tmp_path / DROPIN).parent.rmdir()
+    (tmp_path / DROPIN).parent.symlink_to(tmp_path)
+    with pytest.raises(InvalidInput, match=r"service\.d is a symbolic link"):
+        states(tmp_path, [dropin])
+
+
+def test_a_manifest_that_is_a_pipe_is_not_waited_for(make: Make, tmp_path: Path) -> None:
+    (tmp_path / ".advisor").mkdir()
+    os.mkfifo(tmp_path / MANIFEST_PATH)
+    with pytest.raises(InvalidInput, match="manifest: is no plain file"):
+        write(render(make()), tmp_path)
+
+
 @pytest.mark.parametrize("steps", range(6))
 def test_an_interruption_leaves_nothing_that_looks_edited(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.render.checks import gunicorn, nginx, systemd
+from advisor.render.checks import (
+    caddy,
+    environment,
+    gunicorn,
+    hypercorn,
+    monitoring,
+    nginx,
+    redis,
+    sysctl,
+    systemd,
+    variables,
+)
 from advisor.render.checks.result import CheckResult
 from advisor.render.values import inputs_of
 
@@ -16,7 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckResult", "check"]
 
-CHECKERS = {"gunicorn": gunicorn.check, "nginx": nginx.check, "systemd": systemd.check}
+CHECKERS = {
+    "gunicorn": gunicorn.check,
+    "uvicorn": variables.uvicorn,
+    "hypercorn": hypercorn.check,
+    "granian": variables.granian,
+    "environment": environment.check,
+    "nginx": nginx.check,
+    "caddy": caddy.check,
+    "systemd": systemd.check,
+    "sysctl": sysctl.check,
+    "redis": redis.check,
+    "monitoring": monitoring.check,
+}
 
 
 def check(files: Sequence[File], rec: Recommendation) -> list[CheckResult]:

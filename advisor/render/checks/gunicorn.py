@@ -8,20 +8,19 @@ same interpreter. The app is a stand-in of the same name: the real one is never 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from advisor.render.checks.result import CheckResult, find_program, other_version, run, verdict
+from advisor.render.checks.interpreter import find
+from advisor.render.checks.result import CheckResult, run, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from advisor.render.checks.interpreter import Installed
     from advisor.render.rendering import File
     from advisor.render.values import Inputs
 
@@ -29,20 +28,10 @@ SCRIPT = Path(__file__).with_name("gunicorn_settings.py")
 CHECK = "gunicorn --check-config"
 
 
-@dataclass(frozen=True)
-class Gunicorn:
-    """A Gunicorn of this host: its interpreter, and whether it is the target's own."""
-
-    python: str
-    version: str
-    is_target: bool
-    user: tuple[int, int] | None = None
-
-
 def check(files: Sequence[File], inputs: Inputs) -> list[CheckResult]:
     """Three checks under the target's Gunicorn, or one of its minor version."""
     (file,) = files
-    found, why_not = _find(inputs)
+    found, why_not = find(inputs, "gunicorn")
     if found is None:
         return [CheckResult(file.path, CHECK, "not_run", (why_not,))]
     with tempfile.TemporaryDirectory(prefix="advisor-") as folder:
@@ -55,10 +44,12 @@ def check(files: Sequence[File], inputs: Inputs) -> list[CheckResult]:
         app = inputs.intent.app_module.partition(":")[0].partition(".")[0]
         python: list[str | Path] = [found.python, "-I", "-B"]
         own = run([*python, stage / "check.py", conf, app], user=found.user)
+        # The app is named here too, for a Gunicorn whose file cannot name it (before 20.1).
         check_config = [*python, "-m", "gunicorn", "--check-config", "-c", conf]
-        real = run([*check_config, "--chdir", stage / "app"], user=found.user, directory=stage)
-    words = [line.replace(str(conf), file.path) for line in real.stderr.splitlines() if line]
-    failed = [f"{file.path}: {line}" for line in words] if real.code != 0 else []
+        words = ["--chdir", str(stage / "app"), *_named_app(file, inputs)]
+        real = run([*check_config, *words], user=found.user, directory=stage)
+    said = [line.replace(str(conf), file.path) for line in real.stderr.splitlines() if line]
+    failed = [f"{file.path}: {line}" for line in said] if real.code != 0 else []
     if real.code != 0 and not failed:
         failed = [f"{file.path}: {CHECK} ended with {real.code}"]
     stand_in = f"an app for {inputs.intent.app_module}"
@@ -69,7 +60,12 @@ def check(files: Sequence[File], inputs: Inputs) -> list[CheckResult]:
     ]
 
 
-def _own_results(path: str, stdout: str, stderr: str, found: Gunicorn) -> Iterator[CheckResult]:
+def _named_app(file: File, inputs: Inputs) -> tuple[str, ...]:
+    """The app as the command names it, where the file does not."""
+    return () if b"\nwsgi_app = " in file.content else (inputs.intent.app_module,)
+
+
+def _own_results(path: str, stdout: str, stderr: str, found: Installed) -> Iterator[CheckResult]:
     name = f"setting names and types of gunicorn {found.version}"
     try:
         report: dict[str, Any] = json.loads(stdout)
@@ -90,74 +86,6 @@ def _own_results(path: str, stdout: str, stderr: str, found: Gunicorn) -> Iterat
         yield CheckResult(path, name, "not_run", (why,))
     else:
         yield verdict(path, name, [text] if worker_class["status"] != "ok" else [])
-
-
-def _find(inputs: Inputs) -> tuple[Gunicorn | None, str]:
-    """The first Gunicorn here of the target's minor version, or why there is none."""
-    reasons = []
-    for candidate in _candidates(inputs):
-        other = other_version(inputs, "gunicorn", candidate.version, parts=2)
-        if other is None:
-            return candidate, ""
-        reasons.append(other)
-    return None, "; ".join(dict.fromkeys(reasons)) or "gunicorn is not installed here"
-
-
-def _candidates(inputs: Inputs) -> Iterator[Gunicorn]:
-    """The app's virtual environment, then the advisor's own, then the PATH's."""
-    virtualenv = inputs.intent.app_virtualenv
-    if virtualenv is not None:
-        program = Path(virtualenv) / "bin" / "gunicorn"
-        if _is_file(program):
-            yield from _asked(_interpreter(program), is_target=True, user=_owner(program))
-    yield from _asked(sys.executable, is_target=False)
-    on_path = find_program("gunicorn")
-    if on_path is not None:
-        yield from _asked(_interpreter(Path(on_path)), is_target=False, user=_owner(Path(on_path)))
-
-
-def _asked(
-    python: str | None, *, is_target: bool, user: tuple[int, int] | None = None
-) -> Iterator[Gunicorn]:
-    """The Gunicorn of an interpreter, by its own word; none where it has none."""
-    if python is None:
-        return
-    question = "import gunicorn; print(gunicorn.__version__)"
-    done = run([python, "-I", "-B", "-c", question], user=user)
-    if done.code == 0 and re.fullmatch(r"\d+(\.\w+)*", done.stdout.strip()):
-        yield Gunicorn(python, done.stdout.strip(), is_target, user)
-
-
-def _interpreter(program: Path) -> str | None:
-    """The Python in a script's first line."""
-    try:
-        with program.open("rb") as stream:
-            first = stream.readline(4096).decode(errors="replace")
-    except OSError:
-        return None
-    match = re.match(r"#!\s*(/\S*python[\w.]*)\s*$", first)
-    return match[1] if match else None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def _owner(program: Path) -> tuple[int, int] | None:
-    """Whom a program is run as, for root: another user's program only as that user.
-
-    The first owner other than root, from the file up to /, is who could have changed it.
-    """
-    if os.geteuid() != 0:
-        return None
-    for path in (program, *program.parents):
-        status = path.stat()
-        if status.st_uid != 0:
-            return status.st_uid, status.st_gid
-    return None
 
 
 def _write_stand_in(folder: Path, module: str) -> None:

@@ -80,12 +80,28 @@ def load_worker_class(name: str, app: str) -> dict[str, str]:
     from gunicorn import util  # noqa: PLC0415 - the target's
 
     try:
-        util.load_class(name)
+        loaded = util.load_class(name)
     except Exception as error:  # noqa: BLE001 - a class may fail in any way while it is imported
         cause = cause_of(error)
         status = "missing" if package_missing(cause) else "failed"
         return {"status": status, "text": f"{name}: {cause}"}
+    if is_outdated(loaded):
+        text = f"{name}: it was made for a Uvicorn below 0.36; with this one no worker boots"
+        return {"status": "failed", "text": text}
     return {"status": "ok", "text": ""}
+
+
+def is_outdated(worker_class: Any) -> bool:
+    """Whether a class sets up its loop in the way that Uvicorn 0.36 took away (uvicorn-worker 0.3).
+
+    It still imports, and then no worker boots.
+    """
+    code = getattr(getattr(worker_class, "init_process", None), "__code__", None)
+    if code is None or "setup_event_loop" not in code.co_names:
+        return False
+    from uvicorn.config import Config  # noqa: PLC0415 - the target's
+
+    return hasattr(Config, "get_loop_factory")
 
 
 def main(path: str, app: str) -> dict[str, Any]:
