@@ -4,38 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from advisor import faults
 from advisor.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+    from collections.abc import Callable, Iterable
 
     from advisor.documents import Document
 
-# Pydantic's words for what was expected, where plainer ones say it better.
-_WORDS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping of keys to values",
-    "model_type": "a mapping of keys to values",
-}
-
 MAX_DOCUMENT_BYTES = 32 * 1024**2
-
-# list[str], literal['a','b'], function-before[...], constrained-int, and a model's class name
-_TRIED = re.compile(r"(?:list|dict|literal|function|constrained|tagged)[-\[]|[A-Z]\w*[a-z]\w*$")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -97,6 +82,57 @@ def parse(text: str, *, name: str, is_json: bool) -> Any:
 
 def load(path: Path) -> Any:
     """Read a JSON (`.json`) or YAML file into plain data; `InvalidInput` if that fails."""
+    return parse(_text(path), name=str(path), is_json=path.suffix == ".json")
+
+
+def read(
+    model: type[Model],
+    path: Path,
+    *,
+    also: Callable[[dict[str, Any]], Iterable[faults.Fault]] | None = None,
+) -> Model:
+    """The document in the file at `path`; `InvalidInput` naming file, line and field otherwise.
+
+    `also` finds, in the plain data, what the model cannot know to be wrong.
+    """
+    text = _text(path)
+    data = parse(text, name=str(path), is_json=path.suffix == ".json")
+    return validate(model, data, name=str(path), text=text, also=also)
+
+
+def validate(
+    model: type[Model],
+    data: Any,
+    *,
+    name: str,
+    text: str = "",
+    also: Callable[[dict[str, Any]], Iterable[faults.Fault]] | None = None,
+) -> Model:
+    """Data as `model`, or an `InvalidInput` that names every wrong field of `name` at once.
+
+    With the `text` that the data was read from, each comes with its line. `also`: see `read`.
+    """
+    if not isinstance(data, dict):
+        raise InvalidInput(f"{name}: expected a mapping of keys to values at the top")
+    wanted = _schema(model)
+    if wanted and "schema" in data and data["schema"] != wanted:
+        words = f"schema: should be {wanted}, not {faults.shorten(data['schema'])}"
+        raise InvalidInput(faults.located([(("schema",), words)], name=name, text=text))
+    wrong = list(also(data)) if also else []
+    try:
+        found = model.model_validate(data)
+    except ValidationError as error:
+        own = faults.of_model(error, model)
+        # What the model says of a field is enough.
+        said = {place[:length] for place, _ in own for length in range(len(place) + 1)}
+        wrong = [*own, *(fault for fault in wrong if fault[0] not in said)]
+    else:
+        if not wrong:
+            return found
+    raise InvalidInput(faults.located(wrong, name=name, text=text))
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as stream:
             raw = stream.read(MAX_DOCUMENT_BYTES + 1)
@@ -107,76 +143,13 @@ def load(path: Path) -> Any:
         raise InvalidInput(f"{path}: not UTF-8 text (byte {error.start})") from None
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise InvalidInput(f"{path}: larger than {MAX_DOCUMENT_BYTES // 1024**2} MiB")
-    return parse(text, name=str(path), is_json=path.suffix == ".json")
-
-
-def validate(model: type[Model], data: Any, *, name: str) -> Model:
-    """Data as `model`, or an `InvalidInput` that names every wrong field of `name` at once."""
-    if not isinstance(data, dict):
-        raise InvalidInput(f"{name}: expected a mapping of keys to values at the top")
-    wanted = _schema(model)
-    if wanted and "schema" in data and data["schema"] != wanted:
-        raise InvalidInput(f"{name}: schema: should be {wanted}, not {_shorten(data['schema'])}")
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        wrong: dict[str, list[ErrorDetails]] = {}
-        for detail in error.errors():
-            wrong.setdefault(_field(detail["loc"]), []).append(detail)
-        lines = [f"{name}: {field}: {_explain(details)}" for field, details in wrong.items()]
-        raise InvalidInput("\n".join(lines)) from None
+    return text
 
 
 def _schema(model: type[BaseModel]) -> str | None:
     """The value of a document type's `schema` field; None for what is no document."""
     field = model.model_fields.get("schema_")
     return str(get_args(field.annotation)[0]) if field else None
-
-
-def read(model: type[Model], path: Path) -> Model:
-    """The document in the file at `path`; `InvalidInput` naming file and field otherwise."""
-    return validate(model, load(path), name=str(path))
-
-
-def _explain(details: list[ErrorDetails]) -> str:
-    """One field's fault; a union reports one for each member it tried."""
-    match details[0]["type"]:
-        case "extra_forbidden":
-            return "unknown key"
-        case "missing":
-            return "missing"
-    wanted = list(dict.fromkeys(_wanted(detail) for detail in details))
-    choices = [wanted[0], *(text.removeprefix("should be ") for text in wanted[1:])]
-    return f"{' or '.join(choices)}, not {_shorten(details[0]['input'])}"
-
-
-def _wanted(detail: ErrorDetails) -> str:
-    own = detail.get("ctx", {}).get("error")
-    if own:
-        return str(own)
-    words = _WORDS.get(detail["type"])
-    return f"should be {words}" if words else detail["msg"].replace("Input should", "should")
-
-
-def _field(loc: Iterable[int | str]) -> str:
-    """`('settings', 3, 'value', 'int')` as `settings[3].value`.
-
-    Pydantic appends the member of a union that it tried: a type's name, or one with brackets.
-    """
-    out = ""
-    for part in loc:
-        if isinstance(part, int):
-            out += f"[{part}]"
-        elif part not in {"int", "float", "str", "bool", "none", "[key]"} and not _TRIED.match(
-            part
-        ):
-            out += f".{part}" if out else part
-    return out or "document"
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def dump(document: Document, *, is_json: bool) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from advisor.documents import Facts, Measurement, Recommendation, Server
+    from advisor.faults import Fault
     from advisor.intent import Intent
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="advisor.yml: what you want.")]
@@ -54,13 +58,34 @@ def read_intent(path: Path | None) -> Intent | None:
     """advisor.yml, checked as far as it can be before anything is measured."""
     from advisor import files
     from advisor.intent import Intent
-    from advisor.recommend import check_intent
 
-    if path is None:
-        return None
-    intent = files.read(Intent, path)
-    check_intent(intent)
-    return intent
+    return files.read(Intent, path, also=_wrong_pins) if path else None
+
+
+def _wrong_pins(data: dict[str, Any]) -> Iterator[Fault]:
+    """The pins that no rule knows or takes, beside what is wrong with the other keys."""
+    from advisor.rules import wrong_pins
+
+    pins = data.get("pins")
+    named = {k: v for k, v in pins.items() if isinstance(k, str)} if isinstance(pins, dict) else {}
+    for id_, reason in wrong_pins(named).items():
+        yield ("pins", id_), f"pins: {id_}: {reason}"
+
+
+@contextmanager
+def about(config: Path | None) -> Iterator[None]:
+    """Keys that contradict what was found are named with advisor.yml's own path and line."""
+    from advisor import faults
+    from advisor.errors import InvalidInput
+
+    try:
+        yield
+    except InvalidInput as error:
+        if config is None or not error.message.startswith("advisor.yml: "):
+            raise
+        text = config.read_text(encoding="utf-8")
+        message = faults.relocated(error.message, name=str(config), text=text)
+        raise InvalidInput(message, remedy=error.remedy) from None
 
 
 def read_measurement(path: Path | None) -> Measurement | None:

@@ -16,6 +16,7 @@ from advisor.cli.advice import (
     Made,
     MeasurementOption,
     MemoryOption,
+    about,
     budget,
     make,
     read_intent,
@@ -64,7 +65,8 @@ def command(
         intent = read_intent(config)
         given = files.read(Facts, facts_file) if facts_file else None
         measurement = read_measurement(measurement_file)
-        (made,) = make(intent, given, measurement, pid=pid, single=True, amounts=amounts)
+        with about(config):
+            (made,) = make(intent, given, measurement, pid=pid, single=True, amounts=amounts)
     setting = next((each for each in made.rec.settings if each.id == id_), None)
     gap = next((each for each in made.rec.unknown if each.what == id_), None)
     words = _words(id_)

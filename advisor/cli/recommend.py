@@ -16,6 +16,7 @@ from advisor.cli.advice import (
     Made,
     MeasurementOption,
     MemoryOption,
+    about,
     budget,
     make,
     read_intent,
@@ -112,15 +113,16 @@ def command(
     )
     if measured_only:
         require_measured(measurement)
-    made = make(
-        intent,
-        given,
-        measurement,
-        pid=pid,
-        single=bool(output) or shape is not Format.table,
-        amounts=amounts,
-        nameless=shape is Format.env and not output,
-    )
+    with about(config):
+        made = make(
+            intent,
+            given,
+            measurement,
+            pid=pid,
+            single=bool(output) or shape is not Format.table,
+            amounts=amounts,
+            nameless=shape is Format.env and not output,
+        )
     texts = [_shown(each, shape, output, everything=everything) for each in made]
     if output:
         files.write_document(made[0].rec, output)
@@ -168,20 +170,20 @@ def _shown(made: Made, shape: Format, output: Path | None, *, everything: bool) 
 def _beside(made: Made) -> Beside:
     """The products' defaults, how the server runs now, and what render can write of it."""
     from advisor.errors import InvalidInput
-    from advisor.render import not_rendered
-    from advisor.render.values import inputs_of
+    from advisor.render import not_rendered, render
     from advisor.report.recommendation import Beside
     from advisor.rules import RULES
 
+    refusal, by_hand = None, []
     try:
-        inputs_of(made.rec)
-        refusal = None
+        render(made.rec)
+        by_hand = not_rendered(made.rec)
     except InvalidInput as error:
         refusal = _named(error.message)
     return Beside(
         defaults={id_: rule.default for id_, rule in RULES.items()},
         now=_now(made.server),
-        by_hand=frozenset(not_rendered(made.rec)),
+        by_hand=frozenset(by_hand),
         refusal=refusal,
     )
 

@@ -43,7 +43,10 @@ def command(
     results = check(files, recommendation)
     _warn(results)
     if left := not_rendered(recommendation):
-        typer.echo(f"advisor: warning: not rendered by this version: {', '.join(left)}", err=True)
+        typer.echo(
+            f"advisor: note: left to you, for manage does not name their parts: {', '.join(left)}",
+            err=True,
+        )
     refused = [result for result in results if result.status == "failed"]
     if strict:
         refused += [result for result in results if result.status == "not_run"]

@@ -29,6 +29,16 @@ DECISIVE = frozenset(
 )
 _NAME, _VALUE = 28, 9
 _WHY = 3 + _NAME + _VALUE
+# The words of `manage` that make a component's files ours, servers aside.
+PARTS = {
+    "nginx": "proxy",
+    "caddy": "proxy",
+    "systemd": "systemd",
+    "sysctl": "sysctl",
+    "redis": "redis",
+    "celery": "workers",
+    "rq": "workers",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Beside:
     """What the table says beside the document.
 
     `defaults` are the products' own values, by setting: what equals them is left out. `now` is
-    how the server runs, `by_hand` the settings of files that `advisor render` does not write,
+    how the server runs, `by_hand` the settings whose files are not ours to write (`manage`),
     and `refusal` the keys because of which it writes none for this recommendation.
     """
 
@@ -150,8 +160,12 @@ def _components(settings: list[Setting], beside: Beside) -> list[str]:
     for component in dict.fromkeys(setting.id.partition(".")[0] for setting in settings):
         own = [s for s in settings if s.id.startswith(f"{component}.")]
         lines += ["", component, *(line for s in own for line in _other(s, beside))]
-    if any(beside.marks(setting) for setting in settings):
-        lines += ["", paragraph("* advisor render does not write this one yet: set it by hand.")]
+    if marked := [setting for setting in settings if beside.marks(setting)]:
+        parts = dict.fromkeys(PARTS.get(s.id.partition(".")[0], "server") for s in marked)
+        text = (
+            f"* Not among what is ours to write: add {', '.join(parts)} to manage in advisor.yml."
+        )
+        lines += ["", paragraph(text)]
     return lines
 
 
@@ -212,7 +226,7 @@ def _left_out(number: int) -> list[str]:
 
 def _next(saved_as: str | None, beside: Beside) -> list[str]:
     if beside.refusal:
-        text = f"Set this by hand: advisor render has no files yet for: {beside.refusal}."
+        text = f"Set this by hand: advisor render has no files for: {beside.refusal}."
         return [paragraph(text)]
     if saved_as:
         return [f"  advisor render {saved_as} -o deploy"]

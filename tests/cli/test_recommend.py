@@ -70,13 +70,27 @@ def test_all_shows_what_stays_as_its_product_has_it(advisor: Advisor) -> None:
 
 def test_what_cannot_be_rendered_is_not_promised(advisor: Advisor, tmp_path: Path) -> None:
     config = tmp_path / "advisor.yml"
-    config.write_text("app: {module: shop.main:app, interface: asgi}\nserver: uvicorn\n")
+    config.write_text(
+        "app: {module: shop.main:app, interface: asgi}\nproxy: nginx\nstatic: {/: /srv/x}\n"
+    )
     rec = tmp_path / "rec.yml"
-    code, out, _ = advisor(*FACTS, "--config", str(config), "-o", str(rec))
-    assert code == 0
-    assert "uvicorn.workers" in out
-    assert "Set this by hand: advisor render has no files yet for: server." in out
+    code, out, err = advisor(*FACTS, "--config", str(config), "-o", str(rec))
+    assert code == 0, err
+    assert "Set this by hand: advisor render has no files for: static./." in out
     assert "-o deploy" not in out
+
+
+def test_what_manage_does_not_name_is_marked(advisor: Advisor, tmp_path: Path) -> None:
+    config = tmp_path / "advisor.yml"
+    text = "app: {module: shop.main:app, interface: asgi}\nserver: uvicorn\nredis: {role: cache}\n"
+    config.write_text(text)
+    code, out, _ = advisor(*FACTS, "--config", str(config))
+    assert code == 0
+    assert "add redis to manage in advisor.yml" in " ".join(out.split())
+    config.write_text(text + "manage: [server, proxy, systemd, redis, sysctl]\n")
+    assert "to manage in advisor.yml" not in " ".join(
+        advisor(*FACTS, "--config", str(config))[1].split()
+    )
     env = advisor(*FACTS, "--config", str(config), "--format", "env")[1]
     assert env.startswith("export WEB_CONCURRENCY=2\n")
 
@@ -137,7 +151,7 @@ def test_a_document_of_the_wrong_kind_is_refused_naming_schema(advisor: Advisor)
     for option, name in (("--facts", "measurement.json"), ("--measurement", "facts.json")):
         code, _, err = advisor(option, str(EXAMPLES / name))
         assert code == 2
-        assert f"{name}: schema: should be" in err
+        assert f"{name}:2: schema: should be" in err
 
 
 def test_budgets(advisor: Advisor) -> None:

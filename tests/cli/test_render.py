@@ -55,6 +55,8 @@ def test_files_are_written_and_each_says_what_checked_it(
         "nginx/shop.conf",
         "systemd/shop.service",
         "systemd/shop.socket",
+        "systemd/sysusers.conf",
+        "environment/app.env",
         ".advisor/manifest",
         ".advisor/recommendation.yml",
     }

@@ -135,7 +135,7 @@ def test_what_render_does_not_write_is_marked() -> None:
     text = table(rec, beside=Beside(by_hand=frozenset({"nginx.gzip"})))
     assert "  gzip* " in text
     assert "  timeout " in text
-    assert "* advisor render does not write this one yet: set it by hand." in text
+    assert "* Not among what is ours to write: add proxy to manage in advisor.yml." in text
     # Where nothing is rendered, everything is by hand, and the last line says so.
     refused = Beside(by_hand=frozenset({"nginx.gzip"}), refusal="server")
     assert "*" not in table(rec, beside=refused)
@@ -147,7 +147,7 @@ def test_the_next_step_is_there_to_type_and_true() -> None:
     assert "-o rec.yml" in table(MEASURED_REC)
     refused = Beside(refusal="server, tls")
     text = " ".join(table(MEASURED_REC, saved_as="rec.yml", beside=refused).split())
-    assert "Set this by hand: advisor render has no files yet for: server, tls." in text
+    assert "Set this by hand: advisor render has no files for: server, tls." in text
     assert "-o deploy" not in text
 
 
