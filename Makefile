@@ -8,13 +8,17 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export PATH := /usr/sbin:/sbin:$(PATH)
 
-.PHONY: demo test test-fast lint bench bench-measurement bench-regret setup packages clean
+.PHONY: demo test test-fast matrix daemons lint bench bench-measurement bench-rendering bench-regret setup packages clean
 
 demo: setup
 	$(BIN)/advisor demo
 
-test: lint
-	$(BIN)/pytest
+test: lint daemons
+	ADVISOR_CADDY="$$(sh scripts/daemons.sh)/caddy-2.11/bin/caddy" $(BIN)/pytest
+
+# Every combination that users pick from, each accepted by the daemons of Debian 12 and 13.
+matrix: daemons
+	$(BIN)/pytest tests/matrix
 
 test-fast: setup
 	$(BIN)/pytest -m "not daemon" -x -q
@@ -30,6 +34,10 @@ bench: setup
 # Fifty probes against wrk and the process clocks: most of an hour on a quiet machine.
 bench-measurement: setup
 	$(BIN)/python -m benchmarks.measurement --runs 5
+
+# Rendering, and the rendered nginx against those written by hand: six minutes.
+bench-rendering: setup
+	$(BIN)/python -m benchmarks.rendering
 
 # What is advised against every configuration, and the formulas beside it. The grid once (some 25
 # minutes), then 20 minutes a run; budgets and predictions in five more.
@@ -49,7 +57,12 @@ $(STAMP): pyproject.toml constraints.txt
 # What the demo and the tests start: each is installed only where its command is missing.
 packages:
 	@sh scripts/packages.sh nginx:nginx-light caddy:caddy \
-		redis-server:redis-server wrk:wrk h2load:nghttp2-client systemd-analyze:systemd pg_ctlcluster:postgresql
+		redis-server:redis-server wrk:wrk h2load:nghttp2-client systemd-analyze:systemd pg_ctlcluster:postgresql \
+		promtool:prometheus debootstrap:debootstrap openssl:openssl
+
+# Debian 13, another Caddy, three Gunicorns and gixy: made once, in a cache outside the checkout.
+daemons: setup
+	@sh scripts/daemons.sh >/dev/null
 
 clean:
 	rm -rf $(VENV) dist build demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis
