@@ -15,6 +15,14 @@ DOWNSTREAM_PORT = int(os.environ.get("DOWNSTREAM_PORT", "0"))
 
 app = FastAPI()
 kept: list[bytes] = []
+naps: list[float] = []
+
+
+def nap(seconds: float) -> None:
+    """Sleep, and keep how long that took: a busy machine's timers are late."""
+    began = time.monotonic()
+    time.sleep(seconds)
+    naps.append(time.monotonic() - began)
 
 
 def ask_downstream() -> None:
@@ -45,7 +53,9 @@ async def wait() -> dict[str, int]:
 
 @app.get("/blocked")
 async def blocked() -> dict[str, int]:
+    began = time.monotonic()
     time.sleep(0.02)  # noqa: ASYNC251 - the fault that the probe has to find
+    naps.append(time.monotonic() - began)
     return {"blocked 20 ms": page()}
 
 
@@ -85,7 +95,7 @@ async def leak() -> dict[str, int]:
 
 @app.get("/threads")
 def threads() -> dict[str, int]:
-    time.sleep(0.05)
+    nap(0.05)
     return {"waited 50 ms, in one of 40 threads": page(10_000)}
 
 
@@ -135,6 +145,11 @@ async def endless() -> StreamingResponse:
 @app.get("/never")
 async def never() -> None:
     await asyncio.sleep(3600)
+
+
+@app.get("/napped")
+async def napped() -> float:
+    return sum(naps) / max(1, len(naps))
 
 
 @app.get("/healthz")

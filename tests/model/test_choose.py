@@ -157,8 +157,10 @@ def test_every_choice_fits_and_cannot_be_told_from_its_neighbour(
     plan = choose(interface, demand, COST, limits, Pins())
     assert plan.needed_bytes == COST.needed(plan.config) <= limits.memory_bytes
     assert plan.throughput == throughput(plan.config, demand, cores, load).missed()
+    assert plan.config.workers <= load, "one more could only ever idle"
     one_more = replace(plan.config, workers=plan.config.workers + 1)
-    if COST.needed(one_more) <= limits.memory_bytes and one_more.workers * 0.5 / cores <= 15:
+    boots = one_more.workers * 0.5 / cores <= 15
+    if COST.needed(one_more) <= limits.memory_bytes and boots and one_more.workers <= load:
         gained = throughput(one_more, demand, cores, load).value
         assert gained <= plan.throughput.value / 0.95 * (1 + 1e-6)
 
