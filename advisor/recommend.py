@@ -106,11 +106,6 @@ def recommend(
     )
 
 
-def check_intent(intent: Intent) -> None:
-    """`InvalidInput` for what can be seen to be wrong before anything is measured."""
-    registry.check_pins(intent.pins)
-
-
 def require_measured(measurement: Measurement | None) -> None:
     """`TooLittleEvidence` unless the measurement carries a service demand."""
     if measurement is None:

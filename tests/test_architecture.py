@@ -21,7 +21,8 @@ LINES: dict[str, set[str]] = {
     "errors": set(),
     "quantities": set(),
     "intent": {"documents"},
-    "files": GROUND,
+    "faults": GROUND,
+    "files": GROUND | {"faults"},
     "model": GROUND,
     "rules": GROUND | {"model"},
     "host": GROUND | {"files"},
@@ -33,7 +34,7 @@ LINES: dict[str, set[str]] = {
     "planning": GROUND | {"model", "rules", "resolve", "evidence", "guards"},
     "known": GROUND | {"model", "rules", "evidence"},
     "recommend": GROUND | {"model", "rules", "resolve", "evidence", "known", "planning", "guards"},
-    "render": GROUND | {"files", "model", "rules"},
+    "render": GROUND | {"faults", "files", "model", "rules"},
     "report": GROUND,
 }
 # The rest stands on everything: the verbs, and what they run.

@@ -1,7 +1,8 @@
-"""The wheel, installed where nothing of the checkout is, renders what the checkout renders."""
+"""The wheel, installed where nothing of the checkout is, does all that the checkout does."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.daemon
 
 CHECKOUT = Path(__file__).parents[1]
 CASES = CHECKOUT / "tests" / "render" / "cases"
+FACTS = CHECKOUT / "tests" / "examples" / "facts.json"
+EXAMPLES = sorted(path.name for path in (CHECKOUT / "templates" / "examples").iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +45,22 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def render(advisor: Path, rec: Path, deploy: Path, *, directory: Path) -> str:
+def run(advisor: Path, *arguments: str | Path, directory: Path) -> str:
     done = subprocess.run(
-        [advisor, "render", rec, "-o", deploy],
+        [advisor, *arguments],
         cwd=directory,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         env={"PATH": "/usr/bin:/bin"},
     )
-    return done.stdout.replace(str(deploy), "DEPLOY")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def render(advisor: Path, rec: Path, deploy: Path, *, directory: Path) -> str:
+    said = run(advisor, "render", rec, "-o", deploy, directory=directory)
+    return said.replace(str(deploy), "DEPLOY")
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -62,7 +71,8 @@ def test_the_wheel_carries_package_and_templates_and_nothing_else(wheel: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     templates = {
         f"advisor/templates/{path.relative_to(CHECKOUT / 'templates')}"
-        for path in (CHECKOUT / "templates").rglob("*.j2")
+        for path in (CHECKOUT / "templates").rglob("*")
+        if path.is_file()
     }
     assert templates
     assert templates <= set(names)
@@ -90,3 +100,32 @@ def test_it_renders_as_the_checkout_does(installed: Path, tmp_path: Path, case: 
     assert render(theirs, rec, tmp_path / "wheel", directory=tmp_path) == said
     assert tree(tmp_path / "checkout") == tree(tmp_path / "wheel") != {}
     assert tree(tmp_path / "wheel") == tree(CASES / case / "expected")
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A host whose daemons are of versions that are not here: none is started, to be quick."""
+    data = json.loads(FACTS.read_text())
+    data["components"] = {name: {"version": "99.0"} for name in [*data["components"], "caddy"]}
+    path = tmp_path_factory.mktemp("facts") / "facts.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_from_advisor_yml_to_checked_files_it_does_as_the_checkout_does(
+    installed: Path, facts: Path, tmp_path: Path, example: str
+) -> None:
+    (shipped,) = installed.glob("lib/python*/site-packages/advisor/templates/examples")
+    config = shipped / example
+    assert config.read_bytes() == (CHECKOUT / "templates" / "examples" / example).read_bytes()
+    ours, theirs = Path(sys.executable).with_name("advisor"), installed / "bin" / "advisor"
+    for name, advisor in (("checkout", ours), ("wheel", theirs)):
+        folder = tmp_path / name
+        folder.mkdir()
+        made = ("--config", config, "--facts", facts, "-o", "rec.yml")
+        run(advisor, "recommend", *made, directory=folder)
+        run(advisor, "render", "rec.yml", "-o", "deploy", directory=folder)
+        said = run(advisor, "check", "deploy", "--config", config, directory=folder)
+        assert "as rendered" in said
+    assert tree(tmp_path / "checkout") == tree(tmp_path / "wheel") != {}
