@@ -170,7 +170,7 @@ def comparable(tree: Any) -> Any:
     match tree:
         case str() if tree.startswith("@"):
             # A Caddy matcher's name is made of its path's letters and digits.
-            return re.sub(r"[^A-Za-z0-9@]+", "_", tree)
+            return re.sub(r"[^A-Za-z0-9]+", "_", tree)
         case str():
             text = re.sub(r"\binputs [0-9a-f]{12}\b", "inputs", tree)
             return re.sub(r"(?:\\x2d|[-_])+", "_", text)
