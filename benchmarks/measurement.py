@@ -246,7 +246,7 @@ class Processes:
         spent = self.used() - before
         if spent < 0.45 * REFERENCE_CPU_S:
             print(f"  (half of the reference below rests on {spent:.2f} s of CPU)")
-        return spent / max(1.0, score.rps * seconds)
+        return spent / max(1, score.requests)
 
 
 def summary(rows: Sequence[Row]) -> list[Figure]:

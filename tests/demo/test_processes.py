@@ -28,7 +28,7 @@ Requests/sec:    899.15
 @pytest.mark.parametrize("space", ["", " "])
 def test_wrks_report(space: str) -> None:
     score = processes.parse_wrk(REPORT.format(space=space))
-    assert score == processes.Score(rps=899.15, p50_s=0.06366, p99_s=1.49, failed=15)
+    assert score == processes.Score(899.15, 0.06366, 1.49, requests=4501, failed=15)
 
 
 def test_another_report_is_an_error() -> None:

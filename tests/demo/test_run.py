@@ -39,7 +39,7 @@ def _rendered(path: Path) -> set[str]:
 
 
 def test_the_comparison_has_both_figures_and_their_ratio() -> None:
-    before, after = Score(100, 0.5, 1.0, 3), Score(1200, 0.01, 0.05, 0)
+    before, after = Score(100, 0.5, 1.0, 500, 3), Score(1200, 0.01, 0.05, 6000, 0)
     text = comparison(Outcome(scenarios()[1], before, after))
     for part in ("100", "1,000 ms", "3", "1,200", "50 ms", "12.0x", "64 connections"):
         assert part in text
