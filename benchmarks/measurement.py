@@ -282,7 +282,21 @@ def summary(rows: Sequence[Row]) -> list[Figure]:
             "",
             most=0.1,
         ),
+        Figure("what the reference's own spread asks of it", width_asked_for(rows), ""),
     ]
+
+
+def width_asked_for(rows: Sequence[Row]) -> float:
+    """The half-width that holds 90 % of references, were the probe one more load by wrk.
+
+    An app's standard deviation between loads is that of its reference's halves, which are the
+    same client's on the same launch; the reference is the mean of two. The median over apps.
+    """
+    spreads: dict[str, list[float]] = {}
+    for row in rows:
+        spreads.setdefault(row.case.name, []).append(2 * row.unsteady**2)
+    between = [math.sqrt(statistics.fmean(squares)) for squares in spreads.values()]
+    return 1.645 * math.sqrt(1 + 1 / 2) * statistics.median(between)
 
 
 def share(what: str, rows: Sequence[Row]) -> float:

@@ -59,7 +59,7 @@ PRIOR_WEIGHT = 6
 # Busy processes repeat themselves within so much (a relative standard deviation); what waking
 # up costs, which caches, kernel and hypervisor decide, varies by so many seconds a request.
 REPEATED = 0.035
-WAKING_S = 30e-6
+WAKING_S = 60e-6
 
 
 def between_loads(utilisation: float, cpu_s: float) -> float:
@@ -71,7 +71,7 @@ def between_loads(utilisation: float, cpu_s: float) -> float:
     is of the cores that they could use, 0 to 1; `cpu_s` a request's CPU seconds.
 
     >>> round(between_loads(1.0, 0.001), 3), round(between_loads(0.0, 0.001), 3)
-    (0.035, 0.046)
+    (0.035, 0.069)
     """
     asleep = 1 - min(1.0, max(0.0, utilisation))
     return math.hypot(REPEATED, WAKING_S * asleep**2 / cpu_s) if cpu_s > 0 else REPEATED
