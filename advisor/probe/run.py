@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +31,7 @@ from advisor.probe.stepper import Stepper, Surroundings
 from advisor.probe.target import access_log, find, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from advisor.documents import Server
     from advisor.host.locate import Located
@@ -67,8 +69,25 @@ def probe(
         url, remote=allowed.remote, public=allowed.public, socket=unix_socket
     )
     found = find(endpoint, pid)
-    seen = run_until_signal(_measure(endpoint, found, choice, allowed, on_progress))
-    return _of_this_host(seen, found.server, on_progress, classes=allowed.classes)
+    with _uncollected():
+        seen = run_until_signal(_measure(endpoint, found, choice, allowed, on_progress))
+        return _of_this_host(seen, found.server, on_progress, classes=allowed.classes)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's cyclic garbage collector.
+
+    A whole collection stops this process for tens of milliseconds, in which answers wait to be
+    read and look late; the load itself leaves no cycles behind.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _of_this_host(

@@ -154,12 +154,15 @@ class Stepper:
         # An app that connects anew for each request holds fewer for moments: the most counts.
         held: list[int] = []
         told = time.perf_counter()
-        self._weigh(connections)
+        # In threads: reading a large process's smaps_rollup takes ten milliseconds and more, and
+        # answers that come meanwhile would be taken for late.
+        await asyncio.to_thread(self._weigh, connections)
         with Sampler(sampled) as sampler:
             for _ in range(windows):
                 seen.append(await self.window(seconds))
-                self._weigh(connections)
-                if (downstream := self.around.count_downstream()) is not None:
+                await asyncio.to_thread(self._weigh, connections)
+                downstream = await asyncio.to_thread(self.around.count_downstream)
+                if downstream is not None:
                     held.append(downstream)
                 failed, done = tally.errors - errors, len(tally.latencies) - first
                 harmed = failed >= FEW_ERRORS and failed > MAX_ERRORS * (failed + done)
