@@ -100,6 +100,8 @@ def test_sids_nginx_is_reported(not_run: NotRun, rendered: Callable[..., list[Bu
         found = groups(rendered(SID, not_run), "nginx")
         lines = refused("nginx", found, "")
     if lines:
+        # Sid changes every day: what its nginx refuses is shown in the run's summary, and fails
+        # nothing, since nothing here could have prevented it.
         pytest.xfail(report(lines))
 
 

@@ -75,9 +75,9 @@ def loaded(path: str) -> tuple[dict[str, Any], list[list[Any]]]:
 
 def as_started(words: list[str]) -> Any:
     """The configuration that the command comes to, with nothing run."""
-    command = importlib.import_module("hypercorn.__main__")
+    command: Any = importlib.import_module("hypercorn.__main__")
     taken: list[Any] = []
-    command.run = taken.append  # type: ignore[attr-defined]
+    command.run = taken.append
     command.main(words)
     return taken[0]
 

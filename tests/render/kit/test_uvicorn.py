@@ -25,6 +25,7 @@ from tests.render.kit.servers import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import ModuleType
 
     from advisor.documents import Recommendation
 
@@ -48,8 +49,8 @@ USUAL: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("module", [environment, granian, since, uvicorn])
-def test_the_examples_in_the_docstrings_are_true(module: object) -> None:
-    results = doctest.testmod(module)  # type: ignore[arg-type]
+def test_the_examples_in_the_docstrings_are_true(module: ModuleType) -> None:
+    results = doctest.testmod(module)
     assert results.attempted
     assert not results.failed
 
