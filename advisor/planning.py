@@ -150,13 +150,15 @@ def prepare(
     memory = evidence.memory_budget(facts, server, *_first("memory", asked.memory_bytes, resolved))
     shares = share(cores.value, int(memory.value), _background(resolved), cost.worker_bytes)
     boot_s, boot_known = evidence.boot_cpu(server, measurement)
+    instances = _instances(resolved["hosts"])
+    each_cores = shares.web_cores / instances
     concurrency = asked.concurrency or resolved["targets.concurrency"]
     limits = Constraints(
-        cores=shares.web_cores,
-        memory_bytes=shares.web_memory_bytes,
+        cores=each_cores,
+        memory_bytes=shares.web_memory_bytes // instances,
         memory_source=memory.source,
         boot_cpu_s=boot_s,
-        concurrency=_concurrency(concurrency, demand, shares.web_cores, interface),
+        concurrency=_concurrency(concurrency, demand, each_cores, interface),
         rate_rps=resolved["targets.rate_rps"],
         p99_s=resolved["targets.p99_s"],
         database=_database(resolved),
@@ -193,6 +195,11 @@ def _background(resolved: Resolution) -> dict[str, Any]:
     """The kinds of background work that share the host: `{"celery": "cpu"}`."""
     named_ = {name: resolved[f"background.{name}"] for name in ("celery", "rq")}
     return {name: one["kind"] for name, one in named_.items() if one}
+
+
+def _instances(hosts: list[str]) -> int:
+    """How many instances of the app share this host: `hosts` names their sockets."""
+    return max(1, sum(host.startswith("unix:") for host in hosts))
 
 
 def _database(resolved: Resolution) -> int | None:

@@ -62,6 +62,14 @@ def test_a_database_is_shared_by_all_hosts() -> None:
     assert planned().limits.database is None
 
 
+def test_instances_behind_sockets_of_one_host_share_it() -> None:
+    budget = {"cpus": 2, "memory": "4G"}
+    alone = planned(budget=budget)
+    one_of_two = planned(budget=budget, hosts=["unix:/run/a/a.sock", "unix:/run/b/b.sock"])
+    assert one_of_two.limits.cores == alone.limits.cores / 2
+    assert one_of_two.limits.memory_bytes == alone.limits.memory_bytes // 2
+
+
 def test_a_server_of_ones_own_choice_gets_its_own_class_and_pins() -> None:
     granian = planned(server="granian", pins={"granian.workers": 3})
     assert {each.name for each in granian.classes} == {"granian"}

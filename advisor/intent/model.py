@@ -167,7 +167,8 @@ class Intent(Section):
     redis: Redis | None = None
     background: Background | None = None
     limits: Limits = Limits()
-    # Every host that serves this app, as the load balancer reaches it; one where left out.
+    # Every host that serves this app, as the load balancer reaches it; one where left out. Or, of
+    # one host, the sockets of the app's instances.
     hosts: list[Upstream] = []
     manage: list[Managed] | None = None
     systemd: Systemd | None = None

@@ -168,9 +168,10 @@ Size = Annotated[int, BeforeValidator(_as_size)]
 Upstream = Annotated[
     str,
     Allowed(
-        rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\]):[1-9][0-9]{{0,4}}",
+        rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\]):[1-9][0-9]{{0,4}}"
+        rf"|unix:(?:/{_SEGMENT})+",
         most=260,
-        says="a host and port such as 10.0.0.11:8000 or web1.example:80",
+        says="a host and port such as 10.0.0.11:8000, or a socket here such as unix:/run/a/a.sock",
     ),
 ]
 Listen = Annotated[str, BeforeValidator(_as_listen)]

@@ -110,7 +110,12 @@ class IntentValues(Section):
     @property
     def is_balanced(self) -> bool:
         """Whether a load balancer spreads the requests over several hosts."""
-        return len(self.hosts or ()) > 1
+        return len(self.hosts or ()) > 1 and not self.sockets
+
+    @property
+    def sockets(self) -> list[str]:
+        """The sockets of the app's instances on this host, where `hosts` names those."""
+        return [host for host in self.hosts or () if host.startswith("unix:")]
 
     @property
     def is_dropin(self) -> bool:
@@ -163,6 +168,7 @@ def inputs_of(rec: Recommendation) -> Inputs:
             values[body] = intent.limits_request_body
             why[body] = "limits.request_body of advisor.yml."
     _check_static(intent)
+    _check_hosts(intent)
     versions = {name: version_of(component.version) for name, component in rec.components.items()}
     modules = {name: frozenset(component.modules) for name, component in rec.components.items()}
     return Inputs(
@@ -214,6 +220,14 @@ def _settings(rec: Recommendation) -> dict[str, Any]:
 def _is_own_class(setting: Setting) -> bool:
     own = setting.id == "gunicorn.worker_class" and isinstance(setting.value, str)
     return own and len(str(setting.value)) <= 200 and bool(_OWN_CLASS.fullmatch(str(setting.value)))
+
+
+def _check_hosts(intent: IntentValues) -> None:
+    if intent.sockets and len(intent.sockets) < len(intent.hosts or ()):
+        raise InvalidInput(
+            f"{NAME}: hosts: {intent.sockets[0]} is a socket of this host, and others are hosts",
+            remedy="Name either every host, or every socket of this one.",
+        )
 
 
 def _check_static(intent: IntentValues) -> None:

@@ -56,6 +56,7 @@ PLACES: dict[str, Callable[[str], dict[str, Any]]] = {
     "routes kind": lambda text: {"routes": {"/x": text}},
     "routes time": lambda text: {"routes": {"/x": {"microcache": text}}},
     "hosts name": lambda text: {"hosts": ["10.0.0.1:80", f"{text}:80"]},
+    "hosts socket": lambda text: {"hosts": [f"unix:/run/{text}", "unix:/run/a/a.sock"]},
     "hosts port": lambda text: {"hosts": ["10.0.0.1:80", f"10.0.0.2:{text}"]},
     "redis.role": lambda text: {"redis.role": text},
     "background.celery app": lambda text: {"background.celery": {"app": text, "kind": "io"}},

@@ -125,6 +125,9 @@ class Words:
         hosts = [f"10.0.0.{number}", f"[fd00::{number}]", f"{self.one('label')}.example"]
         return f"{self.draw(st.sampled_from(hosts))}:{self.draw(st.integers(1, 65535))}"
 
+    def socket(self) -> str:
+        return "unix:" + self.path("/run").rstrip("/")
+
     def folder(self) -> str:
         return self.path(self.draw(st.sampled_from(["/srv", "/home", "/tmp", "/opt/x"])))
 
@@ -301,7 +304,9 @@ KEYS: dict[str, Callable[[Words], Any]] = {
             {}, optional={"request_body": SIZES, "rate_per_client_rps": st.integers(1, 500)}
         )
     ),
-    "hosts": lambda words: words.some(words.host, 4),
+    "hosts": lambda words: words.some(
+        words.draw(st.sampled_from([words.host, words.socket])), most=4
+    ),
     "manage": lambda words: words.draw(MANAGED),
     "systemd": systemd,
     "pins": lambda words: words.draw(PINS),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import crossplane
 
@@ -106,13 +106,13 @@ def _tree(content: bytes) -> tuple[Node | None, str]:
     return Node("", (), 0, _nodes(found["config"][0]["parsed"])), ""
 
 
-def _nodes(parsed: list[dict[str, object]]) -> tuple[Node, ...]:
+def _nodes(parsed: list[dict[str, Any]]) -> tuple[Node, ...]:
     return tuple(
         Node(
             str(entry["directive"]),
-            tuple(entry["args"]),  # type: ignore[arg-type] # crossplane has no types
-            int(entry["line"]),  # type: ignore[call-overload]
-            _nodes(entry.get("block") or []),  # type: ignore[arg-type]
+            tuple(entry["args"]),
+            int(entry["line"]),
+            _nodes(entry.get("block") or []),
         )
         for entry in parsed
     )
@@ -122,6 +122,8 @@ def _expected(inputs: Inputs, *, is_balancer: bool) -> list[str]:
     intent = inputs.intent
     if is_balancer:
         return list(intent.hosts or [])
+    if intent.sockets:
+        return intent.sockets
     return [f"unix:{stream(intent)}" if is_unix(intent) else reachable(stream(intent))]
 
 

@@ -99,6 +99,7 @@ def _site(inputs: Inputs, role: Role) -> dict[str, Any]:
     found = handles(intent, role, options.cached(inputs))
     # What visitors meet packs, whether that is the only proxy or the load balancer.
     packs = values["caddy.encode"] and role != "member"
+    has_several = role == "balancer" or len(intent.sockets) > 1
     next_to_app = role != "balancer" or reaches_app(intent)
     return {
         "site": site,
@@ -122,7 +123,7 @@ def _site(inputs: Inputs, role: Role) -> dict[str, Any]:
         "streamed": [path for each in found if each.kind == "stream" for path in each.paths],
         "static": options.of(inputs, options.STATIC),
         "upstreams": upstreams(intent, role),
-        "balancing": options.of(inputs, options.BALANCING) if role == "balancer" else [],
+        "balancing": options.of(inputs, options.BALANCING) if has_several else [],
         "health_host": intent.domain if values["caddy.health_uri"] else None,
         "trusted": options.trusted(inputs, role),
         "trusted_why": inputs.why.get(options.TRUSTED, ""),

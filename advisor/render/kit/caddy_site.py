@@ -107,6 +107,8 @@ def upstreams(intent: IntentValues, role: Role) -> list[str]:
     """Where requests go, as Caddy spells it (its documentation: conventions, addresses)."""
     if role == "balancer":
         return hosts(intent)
+    if intent.sockets:
+        return [socket.replace(":", "/", 1) for socket in intent.sockets]
     where = stream(intent)
     return [f"unix/{where}" if is_unix(intent) else reachable(where)]
 

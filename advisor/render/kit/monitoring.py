@@ -36,7 +36,7 @@ def context(inputs: Inputs) -> dict[str, Any]:
         "includes": inputs.has("prometheus", *INCLUDES),
         "prometheus": inputs.found("prometheus"),
         "folder": FOLDER,
-        "is_here": not inputs.intent.hosts,
+        "is_here": not inputs.intent.hosts or bool(inputs.intent.sockets),
     }
 
 

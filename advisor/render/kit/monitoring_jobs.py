@@ -104,5 +104,6 @@ def shows_nginx(inputs: Inputs) -> bool:
 
 def _targets(inputs: Inputs, port: int) -> tuple[str, ...]:
     """An exporter on every host, or on this one."""
-    hosts = [host.rpartition(":")[0] for host in inputs.intent.hosts or ()]
+    intent = inputs.intent
+    hosts = [host.rpartition(":")[0] for host in intent.hosts or () if not intent.sockets]
     return tuple(f"{host}:{port}" for host in dict.fromkeys(hosts or ["127.0.0.1"]))

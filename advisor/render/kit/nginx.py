@@ -146,13 +146,14 @@ def _client(inputs: Inputs, role: Role) -> dict[str, Any]:
 
 
 def _upstream(inputs: Inputs, role: Role) -> dict[str, Any]:
-    hosts = inputs.intent.hosts or []
+    intent = inputs.intent
+    peers = (intent.hosts or []) if role == "balancer" else intent.sockets
     return {
-        "peers": hosts if role == "balancer" else [],
-        "are_named": nginx_client.are_named(inputs.intent),
+        "peers": peers,
+        "are_named": nginx_client.are_named(intent),
         "kept": said(inputs, *KEPT),
         "proxy": said(inputs, *PROXY),
-        "next": said(inputs, *NEXT) if role == "balancer" else [],
+        "next": said(inputs, *NEXT) if len(peers) > 1 else [],
     }
 
 

@@ -94,7 +94,8 @@ def limits_connections(inputs: Inputs, role: Role) -> bool:
 
 def are_named(intent: IntentValues) -> bool:
     """Whether a host is given by a name, which nginx looks up as it starts."""
-    return any(not _is_address(host.rpartition(":")[0].strip("[]")) for host in intent.hosts or ())
+    hosts = (intent.hosts or []) if intent.is_balanced else []
+    return any(not _is_address(host.rpartition(":")[0].strip("[]")) for host in hosts)
 
 
 def _is_address(text: str) -> bool:

@@ -190,6 +190,14 @@ def test_where_requests_go(listen: str, upstream: str) -> None:
     assert f"\tto {upstream}\n" in files(advise(NEW, listen=listen))[SITE]
 
 
+def test_several_sockets_of_one_host_need_no_balancer() -> None:
+    sockets = ["unix:/run/shop-1/shop-1.sock", "unix:/run/shop-2/shop-2.sock"]
+    found = files(advise(NEW, **DOMAIN, hosts=sockets))
+    assert BALANCER not in found
+    assert "\tto unix//run/shop-1/shop-1.sock\n\tto unix//run/shop-2/shop-2.sock\n" in found[SITE]
+    assert "lb_policy least_conn" in found[SITE]
+
+
 def test_several_hosts_have_a_load_balancer_and_answer_it() -> None:
     rec = advise(NEW, **(EVERYTHING | TLS | HOSTS), modules=MODULES)
     found = caddys(rec)

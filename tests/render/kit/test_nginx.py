@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import InvalidInput
+from advisor.render import render
 from advisor.render.kit.nginx import NGINX, NGINX_BALANCER
 from advisor.render.kit.nginx_listen import LONGEST_NAME, variables
 from advisor.render.quoting import comment
@@ -118,6 +119,23 @@ def test_the_balancers_upstream_is_in_the_order_that_nginx_wants() -> None:
     assert words(server, "proxy_next_upstream") == ["error timeout"]
     assert words(server, "proxy_next_upstream_tries") == ["2"]
     assert not site(advise()).all("proxy_next_upstream")
+
+
+def test_several_sockets_of_one_host_need_no_balancer() -> None:
+    sockets = ["unix:/run/shop-1/shop-1.sock", "unix:/run/shop-2/shop-2.sock"]
+    rec = advise(hosts=sockets, static={"/static/": "/srv/static"})
+    assert set(texts(rec)) == {"nginx/shop.conf"}
+    (upstream,) = tree(texts(rec)["nginx/shop.conf"]).all("upstream")
+    assert words(upstream, "server") == [f"{one} max_fails=3 fail_timeout=10s" for one in sockets]
+    assert upstream.all("least_conn")
+    assert words(site(rec), "proxy_next_upstream") == ["error timeout"]
+    assert "/static/" in locations(site(rec))
+
+
+def test_a_host_beside_a_socket_is_refused() -> None:
+    mixed = advise(hosts=["unix:/run/a/a.sock", "10.0.0.11:80"])
+    with pytest.raises(InvalidInput, match=r"hosts: unix:/run/a/a\.sock is a socket of this host"):
+        render(mixed)
 
 
 def test_an_app_that_the_balancer_reaches_itself_has_no_nginx_before_it() -> None:

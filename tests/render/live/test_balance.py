@@ -38,12 +38,13 @@ EACH = 75
 
 
 class Host:
-    """One app host: an app server on a port, which a test may end, stop and ask."""
+    """One app host: an app server on a port or a socket, which a test may end, stop and ask."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, uds: Path | None = None) -> None:
         self.port = free_port()
+        where = ["--uds", str(uds)] if uds else ["--port", str(self.port)]
         command = [program("uvicorn"), "live_asgi:app", "--app-dir", str(APPS)]
-        command += ["--port", str(self.port), "--header", f"X-Host:{number}"]
+        command += [*where, "--header", f"X-Host:{number}"]
         command += ["--log-level", "warning"]
         self.process = subprocess.Popen(command, start_new_session=True)
 
@@ -111,6 +112,25 @@ def test_every_host_gets_its_share(balancer: Site) -> None:
 
 def test_a_host_that_dies_takes_no_request_along(balancer: Site, hosts: list[Host]) -> None:
     got = asked(balancer, midway=hosts[1].end)
+    assert {status for status, _ in got} == {200}
+
+
+def test_nor_does_one_of_several_sockets(folder: Callable[[], Path]) -> None:
+    place = folder()
+    paths = [f"run/shop-{number}/shop-{number}.sock" for number in range(HOSTS)]
+    with contextlib.ExitStack() as stack:
+        instances = []
+        for number, path in enumerate(paths):
+            (place / path).parent.mkdir(parents=True)
+            instances.append(Host(number, place / path))
+            stack.callback(instances[-1].end)
+        until(lambda: all((place / path).exists() for path in paths), "three app servers")
+        rec = advise(hosts=[f"unix:/{path}" for path in paths])
+        (file,) = of_nginx(render(rec))
+        site = stack.enter_context(nginx([file], place))
+        got = asked(site)
+        assert {host for _, host in got} == {str(number) for number in range(HOSTS)}
+        got += asked(site, midway=instances[1].end)
     assert {status for status, _ in got} == {200}
 
 
