@@ -80,6 +80,28 @@ def http3(s: Seen) -> Choice:
 
 
 @nginx_rule(
+    "nginx.http3_reuseport",
+    needs=("tls", "nginx.http3"),
+    accepts=bool | None,
+    default=False,
+    source="nginx: QUIC and HTTP/3 support (reuseport with several workers); listen, reuseport",
+)
+def http3_reuseport(s: Seen) -> Choice | None:
+    """Each worker has its own queue of packets, for a connection is known to one worker alone.
+
+    It is the socket's, which all sites of the host share: said by two, nginx refuses both.
+    """
+    if not s["nginx.http3"]:
+        return None
+    return Choice(
+        True,
+        "A connection's packets reach the worker that knows it. One site of a host says so: "
+        "where another has HTTP/3 already, pin false.",
+        inputs={},
+    )
+
+
+@nginx_rule(
     "nginx.ssl_protocols",
     needs=("tls",),
     wants=("can.nginx.tls13",),

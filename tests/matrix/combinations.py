@@ -50,6 +50,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "caddy-behind": {"pins": {"caddy.trusted_proxies": ["10.0.0.0/8", "fd00::/8"]}},
     "hosts": {"hosts": ["10.0.0.11:80", "10.0.0.12:80", "[fd00::13]:8080"]},
     "named-hosts": {"hosts": ["web1.example:80", "web2.example:80"]},
+    "sockets": {"hosts": ["unix:/run/shop-1/shop-1.sock", "unix:/run/shop-2/shop-2.sock"]},
     "no-domain": {"domain": None},
     "wildcard": {"domain": "*.shop.example"},
     "dropin": {"systemd": {"mode": "dropin", "unit": "shop-web.service"}},
@@ -78,6 +79,8 @@ MASKS = [mask for mask in range(64) if mask.bit_count() % 2][: len(FEATURES)]
 # Pairs that say two things about one key.
 CONTRARY = (
     {"hosts", "named-hosts"},
+    {"hosts", "sockets"},
+    {"named-hosts", "sockets"},
     {"no-domain", "wildcard"},
     {"cache", "broker"},
     {"no-domain", "hosts"},
@@ -116,7 +119,7 @@ def fits(feature: str, proxy: str, tls: str) -> bool:
     match feature:
         case "http3" | "caddy-http3":
             return tls != "http"
-        case "hosts" | "named-hosts":
+        case "hosts" | "named-hosts" | "sockets":
             return proxy != "none"
         case "no-domain" | "wildcard":
             # Nobody certifies what has no name; a wildcard's certificate needs the DNS.

@@ -44,6 +44,9 @@ def beside(combination: Combination, facts: Facts, name: str, port: int) -> list
     data = json.loads(text.replace("shop", "app").replace(":8000", f":{port}"))
     domain = {"domain": f"{name.replace('_', '0')}.example"} if "domain" in data else {}
     data = data | {"app": data["app"] | {"name": name}} | domain
+    # One site of a host has the socket's options (the rule's reason says so).
+    if data["pins"].get("nginx.http3"):
+        data["pins"]["nginx.http3_reuseport"] = False
     if "systemd" in data:
         data["systemd"]["unit"] = f"{name}-web.service"
     intent = files.validate(Intent, data, name="advisor.yml")

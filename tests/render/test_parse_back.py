@@ -257,6 +257,7 @@ PINS = st.fixed_dictionaries(
     {},
     optional={
         "nginx.http3": st.booleans(),
+        "nginx.http3_reuseport": st.booleans(),
         "nginx.set_real_ip_from": st.just(["10.0.0.0/8", "fd00::/8"]),
         "nginx.real_ip_header": st.sampled_from(["X-Forwarded-For", "X-Real-IP"]),
         "nginx.microcache_key": st.just("$scheme$request_method$host$request_uri"),

@@ -85,7 +85,7 @@ GZIP = (
     "nginx.gzip_proxied",
 )
 BESIDE_GZIP = ("nginx.brotli", "nginx.zstd")
-SPOKEN = ("nginx.http2", "nginx.http3", "nginx.hsts_max_age")
+SPOKEN = ("nginx.http2", "nginx.http3", "nginx.http3_reuseport", "nginx.hsts_max_age")
 TLS = (
     "nginx.ssl_protocols",
     "nginx.ssl_ciphers",

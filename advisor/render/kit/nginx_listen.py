@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from advisor.render.values import Inputs, IntentValues
 
 Role = Literal["edge", "host", "balancer"]
+REUSEPORT = "nginx.http3_reuseport"
 NO_DOMAIN_LISTEN = "127.0.0.1:8080"
 # One place for every app's counters, which are nginx's own in any case: the servers there differ
 # by name, so that several apps share it.
@@ -70,7 +71,8 @@ def listens(inputs: Inputs, role: Role) -> list[list[str]]:
     words += ["http2"] if http2(inputs) == "parameter" else []
     words += ["proxy_protocol"] if proxy_protocol(inputs, role) else []
     tls = [["443", *words], ["[::]:443", *words]]
-    return tls + [[where, "quic", "reuseport"] for where in QUIC if http3(inputs)]
+    quic = ["quic", *(["reuseport"] if inputs.values[REUSEPORT] else [])]
+    return tls + [[where, *quic] for where in QUIC if http3(inputs)]
 
 
 def default_listens(inputs: Inputs, role: Role) -> list[list[str]]:

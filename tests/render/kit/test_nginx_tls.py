@@ -74,6 +74,11 @@ def test_http3_only_where_it_is_asked_for_and_there() -> None:
     assert [node.args[1] for node in site(rec).all("add_header") if node.args[0] == "Alt-Svc"] == [
         'h3=":443"; ma=86400'
     ]
+    beside = {"pins": {**HTTP3["pins"], "nginx.http3_reuseport": False}}
+    assert words(site(advise(NEW, **TLS, **beside)), "listen")[2:] == [
+        "0.0.0.0:443 quic",
+        "[::0]:443 quic",
+    ]
     old = advise(OLD, **TLS, **HTTP3)
     assert len(site(old).all("listen")) == 2
     assert "# HTTP/3 is left out: it needs nginx 1.25 with http_v3" in texts(old)[SHOP]

@@ -23,6 +23,11 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         (OTHER, SILENT),
     ],
     "nginx.http3": [(TLS, False), (TLS | {"can.nginx.http3": NEW}, False), (OTHER, SILENT)],
+    "nginx.http3_reuseport": [
+        (TLS | {"nginx.http3": True}, True),
+        (TLS | {"nginx.http3": False}, SILENT),
+        (OTHER | {"nginx.http3": True}, SILENT),
+    ],
     "nginx.ssl_protocols": [
         (TLS, ["TLSv1.2", "TLSv1.3"]),
         (TLS | {"can.nginx.tls13": NEW}, ["TLSv1.2", "TLSv1.3"]),
