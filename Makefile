@@ -1,6 +1,7 @@
 # make demo   the whole job on two bundled apps
-# make test   lint, types and every test
-# Both make their own set-up: a virtual environment, and as root on Debian the packages below.
+# make test   lint, types and every test but the lab's
+# make test-lab   applied to real hosts that boot here (as root on Debian)
+# All make their own set-up: a virtual environment, and as root on Debian the packages below.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -8,7 +9,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export PATH := /usr/sbin:/sbin:$(PATH)
 
-.PHONY: demo test test-fast matrix daemons lint bench bench-measurement bench-rendering bench-regret setup packages clean
+.PHONY: demo test test-fast test-lab matrix daemons lab lint bench bench-measurement bench-rendering bench-regret setup packages clean
 
 demo: setup
 	$(BIN)/advisor demo
@@ -22,6 +23,10 @@ matrix: daemons
 
 test-fast: setup
 	$(BIN)/pytest -m "not daemon" -x -q
+
+# Real systemd hosts of Debian 12 and 13, applied to over SSH: at most 40 minutes.
+test-lab: setup lab
+	$(BIN)/pytest tests/lab
 
 lint: setup
 	$(BIN)/ruff format --check .
@@ -58,11 +63,16 @@ $(STAMP): pyproject.toml constraints.txt
 packages:
 	@sh scripts/packages.sh nginx:nginx-light caddy:caddy \
 		redis-server:redis-server wrk:wrk h2load:nghttp2-client systemd-analyze:systemd pg_ctlcluster:postgresql \
-		promtool:prometheus debootstrap:debootstrap openssl:openssl
+		promtool:prometheus debootstrap:debootstrap openssl:openssl \
+		systemd-nspawn:systemd-container ip:iproute2 ssh:openssh-client
 
 # Debian 13, another Caddy, three Gunicorns and gixy: made once, in a cache outside the checkout.
 daemons: setup
 	@sh scripts/daemons.sh >/dev/null
+
+# The roots that the lab boots: made once, in the same cache.
+lab: setup
+	@sh scripts/lab.sh >/dev/null
 
 clean:
 	rm -rf $(VENV) dist build demo-output .mypy_cache .pytest_cache .ruff_cache .hypothesis

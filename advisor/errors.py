@@ -2,10 +2,13 @@
 
     AdvisorError                1
     ├── CheckFailed             1   a daemon or our own check refused what was rendered
+    ├── Refused                 1   an apply or rollback that changed nothing, or found changes
     ├── InvalidInput            2   a document, option or advisor.yml is wrong
     │   └── GuardRefused        2   a probe that a safety guard refused
     ├── NothingFeasible         3   no configuration satisfies every constraint
     ├── TooLittleEvidence       4   no app, or one that gives no usable answer
+    ├── Returned                5   applied, and taken back by the hosts themselves
+    ├── ReturnFailed            6   applied, and taking it back failed too
     └── Interrupted         130/143 SIGINT or SIGTERM
 
 A message says what and where; `remedy` says what to do next. The command line prints both
@@ -35,6 +38,12 @@ class CheckFailed(AdvisorError):
     exit_code = 1
 
 
+class Refused(AdvisorError):
+    """An apply or rollback was refused with nothing changed, or a check of one found changes."""
+
+    exit_code = 1
+
+
 class InvalidInput(AdvisorError):
     """An option, advisor.yml or a document is wrong; the message names the field."""
 
@@ -55,6 +64,18 @@ class TooLittleEvidence(AdvisorError):
     """There is no app to look at, or it gives no usable answer."""
 
     exit_code = 4
+
+
+class Returned(AdvisorError):
+    """What was applied harmed, or its batch failed, and the hosts are as they were before."""
+
+    exit_code = 5
+
+
+class ReturnFailed(AdvisorError):
+    """What was applied could not be taken back: the message says what stands on which host."""
+
+    exit_code = 6
 
 
 class Interrupted(AdvisorError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def not_run() -> Callable[[str], NoReturn]:
     """Say that a test needs what this machine lacks; under CI that is a failure."""
 

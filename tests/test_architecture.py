@@ -35,6 +35,7 @@ LINES: dict[str, set[str]] = {
     "known": GROUND | {"model", "rules", "evidence"},
     "recommend": GROUND | {"model", "rules", "resolve", "evidence", "known", "planning", "guards"},
     "render": GROUND | {"faults", "files", "model", "rules"},
+    "deploy": GROUND | {"faults", "files", "host", "render"},
     "report": GROUND,
 }
 # The rest stands on everything: the verbs, and what they run.
@@ -106,6 +107,21 @@ def test_the_model_needs_only_the_standard_library() -> None:
         if part_of(path) == "model":
             tops = {name.partition(".")[0] for name in imports(path)}
             assert tops <= set(sys.stdlib_module_names) | {"advisor"}, path
+
+
+def test_the_switch_needs_only_the_standard_library_and_itself() -> None:
+    """It goes to the target as one file: what it imports otherwise is not there."""
+    modules = sorted((PACKAGE / "deploy" / "switch").rglob("*.py"))
+    assert modules
+    for path in modules:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                tops = {alias.name.partition(".")[0] for alias in node.names}
+                assert tops <= set(sys.stdlib_module_names), path
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert (node.module or "").partition(".")[0] in sys.stdlib_module_names, path
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 1, path
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = (
     "advisor",
     "templates",
+    "playbooks",
     "pyproject.toml",
     "README.md",
     "LICENSE",

@@ -67,15 +67,16 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_the_wheel_carries_package_and_templates_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_carries_package_templates_and_plays_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    templates = {
-        f"advisor/templates/{path.relative_to(CHECKOUT / 'templates')}"
-        for path in (CHECKOUT / "templates").rglob("*")
-        if path.is_file()
-    }
-    assert templates
-    assert templates <= set(names)
+    for folder in ("templates", "playbooks"):
+        carried = {
+            f"advisor/{path.relative_to(CHECKOUT)}"
+            for path in (CHECKOUT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        assert carried
+        assert carried <= set(names)
     assert "advisor/py.typed" in names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"advisor"}

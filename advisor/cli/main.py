@@ -16,7 +16,11 @@ from advisor.errors import AdvisorError, Interrupted
 if TYPE_CHECKING:
     from types import FrameType
 
-VERBS = ("inspect", "probe", "recommend", "explain", "render", "check", "schema", "demo")
+VERBS = (
+    *("inspect", "probe", "recommend", "explain", "render", "check"),
+    *("apply", "rollback", "verify"),
+    *("schema", "demo"),
+)
 
 app = typer.Typer(
     name="advisor",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from advisor.cli import fleet
 from advisor.cli.advice import (
     ConcurrencyOption,
     ConfigOption,
@@ -22,6 +23,7 @@ from advisor.cli.advice import (
     read_intent,
     read_measurement,
 )
+from advisor.cli.fleet import InventoryOption, LimitOption
 from advisor.cli.options import (
     EndpointOption,
     PidOption,
@@ -33,7 +35,7 @@ from advisor.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from advisor.documents import Measurement, Server, Value
+    from advisor.documents import Measurement, Recommendation, Server, Value
     from advisor.report.recommendation import Beside
 
 
@@ -52,6 +54,8 @@ def command(
     ] = None,
     config: ConfigOption = None,
     facts_file: FactsOption = None,
+    inventory: InventoryOption = None,
+    limit: LimitOption = None,
     measurement_file: MeasurementOption = None,
     concurrency: ConcurrencyOption = None,
     cpus: CpusOption = None,
@@ -74,13 +78,17 @@ def command(
         bool, typer.Option("--all", help="Show what stays at its product's default too.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the document (.json or .yml).")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Write the document (.json or .yml); with -i a folder."
+        ),
     ] = None,
 ) -> None:
     """Say what to set for an app on this host, and why.
 
     With a URL the running app is measured first; without one no request is sent, and what
-    cannot be seen is a labelled fall-back.
+    cannot be seen is a labelled fall-back. With -i the hosts of an inventory are looked at instead,
+    and those of one shape share a recommendation.
     """
     from advisor import files
     from advisor.documents import Facts, Recommendation
@@ -93,6 +101,32 @@ def command(
         raise InvalidInput("URL and --measurement: give one of them, not both")
     if not url and (endpoint or routes or unix_socket):
         raise InvalidInput("--endpoint, --routes and --unix-socket: need a URL to measure")
+    if inventory:
+        alone = {
+            "URL": url,
+            "--facts": facts_file,
+            "--pid": pid,
+            "--format": shape not in {Format.table, Format.json},
+        }
+        if wrong := [name for name, given in alone.items() if given]:
+            raise InvalidInput(f"-i {inventory}: goes with no {', '.join(wrong)}")
+        measurement = read_measurement(measurement_file)
+        if measured_only:
+            require_measured(measurement)
+        fleet.recommend(
+            inventory,
+            read_intent(config),
+            measurement,
+            config=config,
+            limit=limit,
+            amounts=amounts,
+            as_json=shape is Format.json,
+            everything=everything,
+            output=output,
+        )
+        return
+    if limit:
+        raise InvalidInput("--limit: needs an inventory, -i")
     if output:
         files.check_replaceable(output, Recommendation)
     intent = read_intent(config)
@@ -154,20 +188,28 @@ def _probed(
     return found
 
 
+def shown(
+    rec: Recommendation, server: Server | None, output: Path | None, *, everything: bool
+) -> str:
+    """A recommendation as a table, beside the app as it runs now."""
+    from advisor.report.recommendation import table
+
+    saved_as = str(output) if output else None
+    return table(rec, saved_as=saved_as, beside=_beside(rec, server), everything=everything)
+
+
 def _shown(made: Made, shape: Format, output: Path | None, *, everything: bool) -> str:
     from advisor import files
     from advisor.report.environment import environment
-    from advisor.report.recommendation import table
 
     if shape is Format.table:
-        saved_as = str(output) if output else None
-        return table(made.rec, saved_as=saved_as, beside=_beside(made), everything=everything)
+        return shown(made.rec, made.server, output, everything=everything)
     if shape is Format.env:
         return environment(made.rec)
     return files.dump(made.rec, is_json=shape is Format.json)
 
 
-def _beside(made: Made) -> Beside:
+def _beside(rec: Recommendation, server: Server | None) -> Beside:
     """The products' defaults, how the server runs now, and what render can write of it."""
     from advisor.errors import InvalidInput
     from advisor.render import not_rendered, render
@@ -176,13 +218,13 @@ def _beside(made: Made) -> Beside:
 
     refusal, by_hand = None, []
     try:
-        render(made.rec)
-        by_hand = not_rendered(made.rec)
+        render(rec)
+        by_hand = not_rendered(rec)
     except InvalidInput as error:
         refusal = _named(error.message)
     return Beside(
         defaults={id_: rule.default for id_, rule in RULES.items()},
-        now=_now(made.server),
+        now=_now(server),
         by_hand=frozenset(by_hand),
         refusal=refusal,
     )

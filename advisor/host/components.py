@@ -10,18 +10,18 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from advisor.documents import Component
 from advisor.host import nginx_modules
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from advisor.host.tree import LIVE
 
 # Daemons live in /usr/sbin, which is not on an ordinary user's PATH.
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 TIMEOUT_S = 5
+CADDY_MODULES = ("caddy", "list-modules")
 
 
 def parse_nginx(text: str) -> Component | None:
@@ -100,7 +100,7 @@ def parse_caddy_modules(text: str) -> list[str]:
     return sorted(re.findall(r"^([a-z][\w.]*)$", others, re.MULTILINE)) if marker else []
 
 
-Reader = tuple[str, tuple[str, ...], "Callable[[str], Component | None]"]
+Reader = tuple[str, tuple[str, ...], Callable[[str], Component | None]]
 # A later row of a component counts only where the earlier ones gave nothing: what matters is
 # the OpenSSL of the process that will speak TLS.
 READERS: tuple[Reader, ...] = (
@@ -115,35 +115,22 @@ READERS: tuple[Reader, ...] = (
 )
 
 
-def components() -> dict[str, Component]:
-    """The daemons found on this host, by name, each with its modules that matter."""
-    answers: dict[tuple[str, ...], str] = {}
-    found: dict[str, Component] = {}
-    for name, command, parse in READERS:
-        if name in found:
-            continue
-        if command not in answers:
-            answers[command] = _answer(command)
-        if component := parse(answers[command]):
-            path = find(command[0]) if name in command[0] else None  # not nginx's as OpenSSL's
-            found[name] = component.model_copy(update={"path": path})
-    if "nginx" in found and (file := parse_nginx_configuration(answers["nginx", "-V"])):
-        found["nginx"] = _with(found["nginx"], nginx_modules.loaded(file))
-    if "caddy" in found:
-        more = parse_caddy_modules(_answer(("caddy", "list-modules")))
-        found["caddy"] = _with(found["caddy"], more)
-    return found
+@dataclass(frozen=True)
+class Answer:
+    """Where a program is, and what it prints on either stream; empty for one that is not there."""
+
+    path: str | None
+    text: str
 
 
-def _with(component: Component, modules: list[str]) -> Component:
-    return component.model_copy(update={"modules": sorted({*component.modules, *modules})})
+Ask = Callable[[tuple[str, ...]], Answer]
 
 
-def _answer(command: tuple[str, ...]) -> str:
-    """What the program prints on either stream; empty where it is not there or says nothing."""
+def asked(command: tuple[str, ...]) -> Answer:
+    """The answer of a program of this host to a command, within `TIMEOUT_S`."""
     program = find(command[0])
     if program is None:
-        return ""
+        return Answer(None, "")
     try:
         done = subprocess.run(
             [program, *command[1:]],
@@ -154,8 +141,34 @@ def _answer(command: tuple[str, ...]) -> str:
             env={"PATH": SYSTEM_PATH, "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return (done.stdout + done.stderr).decode(errors="replace")
+        return Answer(program, "")
+    return Answer(program, (done.stdout + done.stderr).decode(errors="replace"))
+
+
+def components(ask: Ask = asked, root: Path = LIVE) -> dict[str, Component]:
+    """The daemons found on a host, by name, each with its modules that matter.
+
+    `ask` puts a command to a program of the host, `root` stands before the host's files.
+    """
+    answers: dict[tuple[str, ...], Answer] = {}
+    found: dict[str, Component] = {}
+    for name, command, parse in READERS:
+        if name in found:
+            continue
+        if command not in answers:
+            answers[command] = ask(command)
+        if component := parse(answers[command].text):
+            path = answers[command].path if name in command[0] else None  # not nginx's as OpenSSL's
+            found[name] = component.model_copy(update={"path": path})
+    if "nginx" in found and (file := parse_nginx_configuration(answers["nginx", "-V"].text)):
+        found["nginx"] = _with(found["nginx"], nginx_modules.loaded(file, root))
+    if "caddy" in found:
+        found["caddy"] = _with(found["caddy"], parse_caddy_modules(ask(CADDY_MODULES).text))
+    return found
+
+
+def _with(component: Component, modules: list[str]) -> Component:
+    return component.model_copy(update={"modules": sorted({*component.modules, *modules})})
 
 
 def find(name: str) -> str | None:

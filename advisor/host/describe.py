@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,7 +13,7 @@ from advisor.host import commandline, processes, secrets, settings, sockets
 from advisor.host.inferred import Inferred, inferred
 from advisor.host.installation import Installation, installation
 from advisor.host.sockets import UnixListener
-from advisor.host.tree import clean, text
+from advisor.host.tree import LIVE, clean, link, proc, text, under
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,8 +39,9 @@ class Described:
 
 @dataclass
 class Reader:
-    """Reads what the kernel allows, and remembers what it denied."""
+    """Reads what the kernel of a host allows, and remembers what it denied."""
 
+    root: Path = LIVE
     denied: dict[str, None] = field(default_factory=dict)
 
     def __call__(self, what: str, read: Callable[[], T]) -> T | None:
@@ -62,20 +62,20 @@ class Reader:
         return [Unknown(what=f"{', '.join(self.denied)} of {who}", why=why, remedy=remedy)]
 
 
-def describe(family: Family) -> Described:
-    """The server that a family of processes is."""
+def describe(family: Family, root: Path = LIVE) -> Described:
+    """The server that a family of processes is; `root` stands before its host's /proc."""
     command, master = family.command, family.master
     kind, pid = str(command.kind), master.pid
-    read = Reader()
-    directory = read("working directory", lambda: processes.directory(pid))
-    environment = read("environment", lambda: processes.environment(pid))
+    read = Reader(root)
+    directory = read("working directory", lambda: processes.directory(pid, root))
+    environment = read("environment", lambda: processes.environment(pid, root))
     if kind != "hypercorn" and "environment" in read.denied:
         read.denied["settings beyond the command line"] = None
-    root = processes.filesystem(pid)
-    found = settings.of(command, environment, pid=pid, directory=directory, root=root)
+    files = processes.filesystem(pid, root)
+    found = settings.of(command, environment, pid=pid, directory=directory, root=files)
     worker_class = settings.worker_class(kind, found)
     workers = _workers(family, found)
-    installed = _installation(family, directory, root, read)
+    installed = _installation(family, directory, files, read)
     known = found.known()
     app = command.app or known.pop("wsgi_app", None)
     chdir = known.get("chdir") or known.get("working_dir")
@@ -90,12 +90,12 @@ def describe(family: Family) -> Described:
         threads=settings.threads(kind, version, found),
         workers=[worker(process.pid, read) for process in workers],
         interface=settings.interface(kind, worker_class, found),
-        user=processes.user((workers or [master])[0].uid),
+        user=processes.user((workers or [master])[0].uid, root),
         directory=directory or (str(chdir) if chdir else None),
         virtualenv=installed.virtualenv,
         python=installed.python,
-        unit=processes.unit(pid),
-        master_pss_bytes=_pss(read("memory", lambda: processes.usage(pid))),
+        unit=processes.unit(pid, root),
+        master_pss_bytes=_pss(read("memory", lambda: processes.usage(pid, root))),
         settings=known,
         secret_options=[clean(name) for name in secrets.secret_options(master.argv)],
     )
@@ -152,7 +152,7 @@ def plain(kind: str, master: Process, workers: Sequence[Process]) -> Described:
 
 def worker(pid: int, read: Reader) -> Worker:
     """A worker process with its memory, null where that is not to be had."""
-    usage = read("memory", lambda: processes.usage(pid))
+    usage = read("memory", lambda: processes.usage(pid, read.root))
     return Worker(
         pid=pid,
         pss_bytes=usage.pss_bytes if usage else None,
@@ -186,9 +186,9 @@ def _listen(pid: int, workers: Sequence[Process], directory: str | None, read: R
     master and workers share none, each worker has made its own (SO_REUSEPORT): Granian's, and
     Gunicorn's with `reuse_port`.
     """
-    listening = read("sockets", lambda: sockets.listening(pid))
-    master = read("sockets", lambda: sockets.inodes(pid))
-    own = [read("sockets", partial(sockets.inodes, row.pid)) for row in workers]
+    listening = read("sockets", lambda: sockets.listening(pid, read.root))
+    master = read("sockets", lambda: sockets.inodes(pid, read.root))
+    own = [read("sockets", partial(sockets.inodes, row.pid, read.root)) for row in workers]
     seen = [held for held in own if held is not None]
     if listening is None or master is None:
         return []
@@ -219,21 +219,20 @@ def _installed(
         for word in words
         if "/" in word and (directory or word.startswith("/"))
     ]
-    exe = read("executable", lambda: clean(str(Path(f"/proc/{process.pid}/exe").readlink())))
+    folder = under(read.root, proc(process.pid))
+    exe = read("executable", lambda: clean(link(folder / "exe")))
     return installation(
         programs,
         executable=exe or next((word for word in programs if "/bin/" in word), None),
-        mapped=text(Path(f"/proc/{process.pid}/maps")),
-        home=_home(process.uid),
+        mapped=text(folder / "maps"),
+        home=_home(process.uid, read.root),
         root=root,
     )
 
 
-def _home(uid: int) -> Path:
-    try:
-        return Path(pwd.getpwuid(uid).pw_dir)
-    except KeyError:
-        return Path("/nonexistent")
+def _home(uid: int, root: Path) -> Path:
+    known = processes.account(uid, root)
+    return Path(known.home if known else "/nonexistent")
 
 
 def _pss(usage: Usage | None) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.documents import APP_ENVIRONMENT, FACTS_SCHEMA, Facts, Memory, Unknown
@@ -10,25 +9,33 @@ from advisor.errors import InvalidInput
 from advisor.host import components, kernel, limits, machine, redis, servers
 from advisor.host.installation import Installation, components_of, installation, own
 from advisor.host.interfaces import interfaces
-from advisor.host.tree import proc, under
+from advisor.host.tree import LIVE, proc, under
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from advisor.documents import Component, Server
+    from advisor.host.components import Ask
     from advisor.host.describe import Described
 
-LIVE = Path("/")
 
-
-def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None = None) -> Facts:
-    """The facts of this host, with the limits of one process.
+def gather(
+    pid: int | None = None,
+    *,
+    root: Path = LIVE,
+    virtualenv: Path | None = None,
+    ask: Ask | None = None,
+) -> Facts:
+    """The facts of this host, or of a copied one, with the limits of one process.
 
     Args:
-        pid: the process whose limits count; the advisor's own where it is None.
-        root: what stands before /proc and /sys. In a copied tree there are no servers to
-            look at and no programs to ask, and `unknown` says so.
+        pid: the process whose limits count; the advisor's own where it is None, in a copy that
+            of whoever made it.
+        root: what stands before /proc and /sys.
         virtualenv: the app's environment, where no server that runs shows it.
+        ask: what the programs of a copied host answered. In a copy without it there are no
+            servers to look at and no programs to ask, and `unknown` says so.
 
     Raises:
         InvalidInput: there is no such process, or none that this user may see.
@@ -39,8 +46,10 @@ def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None
             remedy="`advisor inspect` lists the servers that run here and their PIDs.",
         )
     live = root == LIVE
-    found = servers.discover() if live else []
-    environment = _installation(pid, found, virtualenv)
+    ask = ask or (components.asked if live else None)
+    found = servers.discover(root) if ask else []
+    shown = _installation(pid, found, virtualenv, root)
+    environment = shown or (own() if live else None)
     cpu, cpu_unknown = limits.cpu(pid, root=root)
     memory, memory_unknown = limits.memory(pid, root=root)
     kernel_limits, kernel_unknown = kernel.kernel(pid, root=root)
@@ -51,7 +60,7 @@ def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None
         cpu=cpu,
         memory=_with_others(memory, [item.server for item in found]),
         kernel=kernel_limits,
-        components=_components(environment) if live else {},
+        components=_components(ask, environment, root) if ask else {},
         servers=[item.server for item in found],
         unknown=[
             *cpu_unknown,
@@ -59,8 +68,8 @@ def gather(pid: int | None = None, *, root: Path = LIVE, virtualenv: Path | None
             *kernel_unknown,
             *(entry for item in found for entry in item.unknown),
             *redis_unknown,
-            *([] if live else [_copied(root)]),
-            *([_assumed()] if live and environment == own() else []),
+            *([] if ask else [_copied(root)]),
+            *([_assumed(environment)] if ask and not shown else []),
         ],
         pid=pid,
         redis=stores,
@@ -90,27 +99,27 @@ def _serves_itself(server: Server) -> bool:
 
 
 def _installation(
-    pid: int | None, found: Sequence[Described], virtualenv: Path | None
-) -> Installation:
-    """The environment that matters: the process's server's, the one named, the first, ours."""
+    pid: int | None, found: Sequence[Described], virtualenv: Path | None, root: Path
+) -> Installation | None:
+    """The environment that matters: the process's server's, the one named, the first; or none."""
     for item in found:
         if pid in {item.server.pid, *(worker.pid for worker in item.server.workers)}:
             return item.installation
-    if virtualenv and (virtualenv / "pyvenv.cfg").is_file():
-        return installation(
-            [str(virtualenv / "bin" / "python")], executable=None, mapped="", home=LIVE, root=LIVE
-        )
-    return found[0].installation if found else own()
+    if virtualenv and (under(root, virtualenv) / "pyvenv.cfg").is_file():
+        python = str(virtualenv / "bin" / "python")
+        return installation([python], executable=None, mapped="", home=LIVE, root=root)
+    return found[0].installation if found else None
 
 
-def _components(environment: Installation) -> dict[str, Component]:
-    return components.components() | components_of(environment)
+def _components(ask: Ask, environment: Installation | None, root: Path) -> dict[str, Component]:
+    return components.components(ask, root) | (components_of(environment) if environment else {})
 
 
-def _assumed() -> Unknown:
+def _assumed(environment: Installation | None) -> Unknown:
+    versions = "; the versions are of advisor's own" if environment else ""
     return Unknown(
         what=APP_ENVIRONMENT,
-        why="no app server that runs here shows it; the versions are of advisor's own",
+        why=f"no app server that runs here shows it{versions}",
         remedy="start the app, or set app.virtualenv in advisor.yml",
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.documents import Component
-from advisor.host.tree import content
+from advisor.host.tree import content, under
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -84,8 +84,8 @@ def installation(
     """
     virtualenv = next(_virtualenvs([*programs], mapped, root), None)
     prefix = virtualenv or (_prefix(executable) if executable else None)
-    config = _pyvenv(_below(root, virtualenv)) if virtualenv else {}
-    libraries = list(_libraries(_below(root, prefix))) if prefix else []
+    config = _pyvenv(under(root, virtualenv)) if virtualenv else {}
+    libraries = list(_libraries(under(root, prefix))) if prefix else []
     # Under one prefix there may be several builds, in a virtual environment one alone.
     names = [os.path.basename(executable or ""), *(each.name for each in libraries[:1])]  # noqa: PTH119 - as below
     builds = [build for build in map(LIBRARY.fullmatch, names) if build]
@@ -106,7 +106,7 @@ def installation(
 def _virtualenvs(programs: list[str], mapped: str, root: Path) -> Iterator[str]:
     prefixes = [os.path.dirname(os.path.dirname(program)) for program in programs]  # noqa: PTH120 - a text of another file system
     prefixes += dict.fromkeys(match["prefix"] for match in SITE_PACKAGES.finditer(mapped))
-    return (prefix for prefix in prefixes if (_below(root, prefix) / "pyvenv.cfg").is_file())
+    return (prefix for prefix in prefixes if (under(root, prefix) / "pyvenv.cfg").is_file())
 
 
 def _pyvenv(prefix: Path) -> dict[str, str]:
@@ -136,11 +136,11 @@ def _system_sites(
 ) -> Iterator[Path]:
     """Where an interpreter looks outside of any virtual environment, Debian's places too."""
     minor = ".".join((python or "").split(".")[:2]) + "t" * free_threaded
-    yield _below(root, str(home)) / f".local/lib/python{minor}/site-packages"
+    yield under(root, str(home)) / f".local/lib/python{minor}/site-packages"
     for prefix in dict.fromkeys(filter(None, ("/usr/local", _prefix(executable or ""), "/usr"))):
         for name in ("site-packages", "dist-packages"):
-            yield _below(root, prefix) / f"lib/python{minor}" / name
-    yield _below(root, "/usr/lib/python3/dist-packages")
+            yield under(root, prefix) / f"lib/python{minor}" / name
+    yield under(root, "/usr/lib/python3/dist-packages")
 
 
 def _packages(wanted: Collection[str], sites: Iterable[Path]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from advisor.documents import Kernel, Unknown
-from advisor.host.tree import proc, text, under
+from advisor.host.tree import link, proc, text, under
 
 
 def kernel(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Kernel, list[Unknown]]:
@@ -46,8 +46,8 @@ def same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
     if pid is None:
         return True, []
     try:
-        theirs = under(root, f"/proc/{pid}/ns/net").readlink()
-        same = theirs == under(root, "/proc/self/ns/net").readlink()
+        theirs = link(under(root, f"{proc(pid)}/ns/net"))
+        same = theirs == link(under(root, f"{proc(None)}/ns/net"))
     except PermissionError:
         return True, [
             Unknown(

@@ -59,7 +59,7 @@ def host(root: Path) -> Host:
             text(under(root, "/etc/os-release")) or text(under(root, "/usr/lib/os-release"))
         ),
         kernel=text(under(root, "/proc/sys/kernel/osrelease")) or platform.release(),
-        arch=platform.machine(),
+        arch=text(under(root, "/proc/sys/kernel/arch")) or platform.machine(),
     )
 
 

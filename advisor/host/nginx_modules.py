@@ -10,7 +10,7 @@ from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from advisor.host.tree import content
+from advisor.host.tree import LIVE, content, under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ MOST_BYTES = 2**20
 MOST_FILES = 100
 
 
-def loaded(configuration: Path) -> list[str]:
+def loaded(configuration: Path, root: Path = LIVE) -> list[str]:
     """The modules that a main nginx.conf and what it includes load, named as `nginx -V` does.
 
     A file that may not be read loads nothing that could be seen.
@@ -32,14 +32,14 @@ def loaded(configuration: Path) -> list[str]:
     files = [configuration]
     for file in files:  # grows by what is included; each once, so a circle ends
         try:
-            text = content(file, most=MOST_BYTES).decode(errors="replace")
+            text = content(under(root, file), most=MOST_BYTES).decode(errors="replace")
         except OSError:
             continue
         for name, *words in main_directives(text):
             if name == "load_module" and words and (match := MODULE.fullmatch(words[0])):
                 found.add(match["name"])
             if name == "include" and words:
-                more = _included(configuration.parent, words[0])
+                more = _included(configuration.parent / words[0], root)
                 files += [path for path in more if path not in files][: MOST_FILES - len(files)]
     return sorted(found)
 
@@ -63,9 +63,10 @@ def main_directives(text: str) -> Iterator[list[str]]:
             words.append(piece[1:-1] if piece[0] in "\"'" else piece)
 
 
-def _included(folder: Path, pattern: str) -> list[Path]:
-    """The files of an `include`: below the configuration's folder where it is relative."""
-    if "\0" in pattern:  # no file has such a name, and the kernel's calls refuse it
+def _included(pattern: Path, root: Path) -> list[Path]:
+    """The files that an `include` names, by their paths on their own host."""
+    if "\0" in str(pattern):  # no file has such a name, and the kernel's calls refuse it
         return []
     # Path.glob raises for patterns that glob(3), as nginx calls it, merely does not match.
-    return sorted(map(Path, glob(str(folder / pattern))))  # noqa: PTH207
+    found = glob(str(under(root, pattern)))  # noqa: PTH207
+    return sorted(LIVE / Path(path).relative_to(root) for path in found)

@@ -18,6 +18,7 @@ from advisor.host import processes, sockets
 from advisor.host.binds import binds
 from advisor.host.describe import UNKNOWN, Described, describe, plain
 from advisor.host.families import Family, families, upgrades
+from advisor.host.tree import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 PROXIES = {"nginx", "caddy"}
 
 
-def discover() -> list[Described]:
+def discover(root: Path = LIVE) -> list[Described]:
     """Every server found, with its environment and what could not be read of it."""
-    return [describe(family) for family in _families(processes.table())]
+    return [describe(family, root) for family in _families(processes.table(root), root)]
 
 
 def find_servers() -> tuple[list[Server], list[Unknown]]:
@@ -175,7 +176,7 @@ def _by_command_line(
     return server, [unsure, *matching[0].unknown]
 
 
-def _families(table: Mapping[int, Process]) -> list[Family]:
+def _families(table: Mapping[int, Process], root: Path = LIVE) -> list[Family]:
     """The app servers that run, an upgrade's new Gunicorn apart from the old one.
 
     Gunicorn hands its own PID to the master that it starts on USR2, as GUNICORN_PID.
@@ -183,7 +184,7 @@ def _families(table: Mapping[int, Process]) -> list[Family]:
     masters = set()
     for pid in upgrades(table):
         try:
-            parent = processes.environment(pid).get("GUNICORN_PID")
+            parent = processes.environment(pid, root).get("GUNICORN_PID")
         except OSError:  # not ours to read: taken for a worker
             continue
         if parent == str(table[pid].parent):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from advisor.host.tree import LIVE, link, proc, under
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -78,24 +80,24 @@ def parse_unix(text: str) -> list[UnixListener]:
     ]
 
 
-def listening(pid: int | None = None) -> list[Listener | UnixListener]:
+def listening(pid: int | None = None, root: Path = LIVE) -> list[Listener | UnixListener]:
     """Every listening TCP and unix socket of a process's network namespace.
 
     None is the advisor's own. `OSError` where the process is gone; a kernel without IPv6 or
     unix sockets simply has none.
     """
-    net = Path(f"/proc/{'self' if pid is None else pid}/net")
+    net = under(root, f"{proc(pid)}/net")
     texts = {name: _text(net / name) for name in ("tcp", "tcp6", "unix")}
     return [*parse_tcp(texts["tcp"]), *parse_tcp(texts["tcp6"]), *parse_unix(texts["unix"])]
 
 
-def inodes(pid: int) -> frozenset[int]:
+def inodes(pid: int, root: Path = LIVE) -> frozenset[int]:
     """The sockets that a process holds; `OSError` where that may not be read."""
     held = set()
-    with os.scandir(f"/proc/{pid}/fd") as descriptors:
+    with os.scandir(under(root, f"{proc(pid)}/fd")) as descriptors:
         for descriptor in descriptors:
             try:
-                name = os.readlink(descriptor.path)  # noqa: PTH115 - no path, but "socket:[12]"
+                name = link(Path(descriptor.path))  # no path, but "socket:[12]"
             except FileNotFoundError:  # closed meanwhile
                 continue
             if name.startswith("socket:["):

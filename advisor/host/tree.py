@@ -6,22 +6,24 @@ import errno
 import os
 import re
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path, PurePosixPath
+    from pathlib import PurePath
 
+LIVE = Path("/")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
-def under(root: Path, path: PurePosixPath | str) -> Path:
-    """An absolute path of the examined host, as a path of this one.
+def under(root: Path, path: PurePath | str) -> Path:
+    """An absolute path of the examined host, as a path of this one; `..` leads out of no copy.
 
-    >>> from pathlib import Path
-    >>> str(under(Path("/copy"), "/proc/meminfo"))
-    '/copy/proc/meminfo'
+    >>> str(under(Path("/copy"), "/proc/meminfo")), str(under(Path("/copy"), "/../../etc/passwd"))
+    ('/copy/proc/meminfo', '/copy/etc/passwd')
     """
-    return root / str(path).lstrip("/")
+    name = str(path) if root == LIVE else os.path.normpath(f"/{path}")
+    return root / name.lstrip("/")
 
 
 def proc(pid: int | None) -> str:
@@ -35,6 +37,19 @@ def text(path: Path) -> str:
         return path.read_text(errors="replace").strip()
     except OSError:
         return ""
+
+
+def link(path: Path) -> str:
+    """Where a symbolic link leads; `OSError` where it may not be read.
+
+    A copy may hold it as a file with the target's text: such a link cannot be followed out of it.
+    """
+    try:
+        return str(path.readlink())
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # EINVAL: there is something, and it is no link
+            raise
+    return os.fsdecode(path.read_bytes())
 
 
 def content(path: Path, *, most: int) -> bytes:

@@ -36,15 +36,17 @@ class Examined:
     difference: str
 
 
-def examine(directory: Path, stated: Mapping[str, Any] | None = None) -> Examined:
+def examine(
+    directory: Path, stated: Mapping[str, Any] | None = None, *, are_checked: bool = True
+) -> Examined:
     """Every tree in a folder: its own, and a fleet's under hosts/, with `hosts/<name>/` before.
 
     `stated` holds what advisor.yml says, by the names of the recommendation's intent. Nothing is
     written, and nothing that stands in the folder is run: the daemons check what is rendered
-    anew, for a configuration can run code as it is read. Raises `InvalidInput` where there is
-    no tree.
+    anew, for a configuration can run code as it is read; without `are_checked` they are not asked.
+    Raises `InvalidInput` where there is no tree.
     """
-    verdicts: dict[str, list[CheckResult]] = {}
+    verdicts: dict[str, list[CheckResult]] | None = {} if are_checked else None
     found = [(name, _examine(directory / name, stated, verdicts)) for name in trees(directory)]
     before = {name: f"{name}/" if name else "" for name, _ in found}
     return Examined(
@@ -95,7 +97,7 @@ def _holds_tree(directory: Path) -> bool:
 
 
 def _examine(
-    directory: Path, stated: Mapping[str, Any] | None, verdicts: dict[str, list[CheckResult]]
+    directory: Path, stated: Mapping[str, Any] | None, verdicts: dict[str, list[CheckResult]] | None
 ) -> Examined:
     kept = present(directory / RECOMMENDATION_PATH, directory)
     text = kept.decode("utf-8", "replace") if isinstance(kept, bytes) else ""
@@ -107,7 +109,7 @@ def _examine(
             rec = _recommendation(text)
             problems += of_config(stated, rec, text) if stated is not None else []
             files = render(rec)
-            results = _checked(files, rec, verdicts)
+            results = [] if verdicts is None else _checked(files, rec, verdicts)
     except InvalidInput as error:
         problems += [_unusable(line, text) for line in error.message.splitlines()]
     manifest = present(directory / MANIFEST_PATH, directory)

@@ -15,6 +15,7 @@ import jinja2
 import advisor
 from advisor.documents import RECOMMENDATION_SCHEMA
 from advisor.files import dump
+from advisor.render.install import documents
 from advisor.render.kit import COMPONENTS
 from advisor.render.place import is_unix, reachable, stream
 from advisor.render.quoting import FILTERS, wrap_comments
@@ -35,7 +36,7 @@ DIGEST_LENGTH = 12
 class File:
     """A rendered file: its place in the tree, its bytes, and its row of the table.
 
-    `output` is null for the recommendation itself, which no daemon reads.
+    `output` is null for what is in .advisor/, which no daemon reads.
     """
 
     path: str
@@ -44,7 +45,7 @@ class File:
 
 
 def render(rec: Recommendation) -> list[File]:
-    """The files of a recommendation, those that `manage` names, and the recommendation itself.
+    """The files of a recommendation, those that `manage` names, and what .advisor/ holds.
 
     Raises `InvalidInput` naming each field whose value the allow-lists refuse.
     """
@@ -57,8 +58,10 @@ def render(rec: Recommendation) -> list[File]:
         for context in [component.context(inputs)]
         for output in outputs
     ]
-    kept = File(RECOMMENDATION_PATH, dump(rec, is_json=False).encode(), None)
-    return [*rendered, kept]
+    kept = {RECOMMENDATION_PATH: dump(rec, is_json=False).encode()}
+    rows = [file.output for file in rendered if file.output]
+    own = kept | documents(inputs, rows, digest)
+    return [*rendered, *(File(path, content, None) for path, content in own.items())]
 
 
 def not_rendered(rec: Recommendation) -> list[str]:

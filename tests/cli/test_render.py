@@ -57,6 +57,7 @@ def test_files_are_written_and_each_says_what_checked_it(
         "systemd/shop.socket",
         "systemd/sysusers.conf",
         "environment/app.env",
+        ".advisor/install.json",
         ".advisor/manifest",
         ".advisor/recommendation.yml",
     }

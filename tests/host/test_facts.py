@@ -26,7 +26,7 @@ def test_the_apps_environment_is_read_where_it_is_named(tmp_path: Path) -> None:
 def test_without_it_the_versions_are_said_to_be_our_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "discover", list)  # as on a host where no server runs
+    monkeypatch.setattr(servers, "discover", lambda _root: [])  # a host where no server runs
     facts = gather(virtualenv=tmp_path / "absent")
     assert APP_ENVIRONMENT in {gap.what for gap in facts.unknown}
     assert facts.components["python"].version.startswith("3.")

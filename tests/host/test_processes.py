@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.host import processes
+from advisor.host.tree import clean
 
 SIZES = st.integers(0, 10**9)
 
@@ -51,6 +52,39 @@ def test_the_table_holds_this_process() -> None:
     assert (found.parent, found.uid) == (os.getppid(), os.geteuid())
     assert found.argv
     assert found in processes.children(processes.table(), os.getppid())
+
+
+def test_the_table_is_that_of_psutil() -> None:
+    seen = 0
+    for process in psutil.process_iter():
+        try:
+            found = processes.table().get(process.pid)
+            with process.oneshot():
+                name, words, parent = process.name(), process.cmdline(), process.ppid()
+        except psutil.Error:
+            continue
+        if found is not None and found == processes.table().get(process.pid):
+            seen += 1
+            assert found.argv == tuple(map(clean, words))
+            assert found.parent == parent
+            # The kernel keeps 15 bytes of a name; psutil guesses the rest from the words.
+            assert clean(name).startswith(found.name)
+    assert seen
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", ()),
+        (b"nginx\0-t\0", ("nginx", "-t")),
+        (b"gunicorn: master [our shop]\0", ("gunicorn:", "master", "[our", "shop]")),
+        (b"nginx: worker process", ("nginx:", "worker", "process")),
+        (b"gunicorn: master [shop]\0\0\0", ("gunicorn: master [shop]", "", "")),
+        (b"a b\0c d\0", ("a b", "c d")),
+    ],
+)
+def test_a_command_line_and_what_titles_make_of_it(raw: bytes, words: tuple[str, ...]) -> None:
+    assert processes.parse_cmdline(raw) == words
 
 
 def test_words_that_are_no_text_are_read() -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
-import signal
 import socket
 import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,10 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 import pytest
 
+from advisor.demo import processes
 from advisor.documents import Recommendation
 from advisor.files import load, validate
 from advisor.render import File, render, stage_nginx
 from advisor.render.checks.result import find_program
+from tests.render.live_common.clients import static_folder
+from tests.render.live_common.hosts import Host, started
+from tests.render.live_common.running import DEADLINE_S, gunicorn, nginx, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 CASES = Path(__file__).parent / "cases"
 APPS = Path(__file__).parent / "apps"
-DEADLINE_S = 20
 
 
 class Make(Protocol):
@@ -103,76 +102,22 @@ def damage() -> Callable[[Sequence[File], str, str, str], list[File]]:
     return damage_one
 
 
-def until(is_true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_true():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s for {what}"
-        time.sleep(0.02)
+@pytest.fixture(scope="module")
+def static(folder: Callable[[], Path]) -> Path:
+    """A folder to serve, in a new one of the proxy that is under test."""
+    return static_folder(folder())
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-@contextlib.contextmanager
-def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-# What systemd does between fork and exec: the listener is descriptor 3, and LISTEN_PID ours.
-HAND_OVER = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
-    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1');"
-    "os.execv(sys.executable, [sys.executable, '-m', 'gunicorn', *sys.argv[2:]])"
-)
-
-
-@contextlib.contextmanager
-def gunicorn(conf: Path, listener: socket.socket, notify: Path) -> Iterator[None]:
-    """Gunicorn on a socket of ours; returns when it has told systemd that it is ready."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
-        ears.bind(str(notify))
-        ears.settimeout(DEADLINE_S)
-        process = subprocess.Popen(
-            [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "-c", str(conf)],
-            pass_fds=[listener.fileno()],
-            cwd=APPS,
-            env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
-        )
-        with stopped(process):
-            told = ears.recv(4096)
-            assert b"READY=1" in told
-            yield
-
-
-@contextlib.contextmanager
-def nginx(files: Sequence[File], folder: Path, listen: str, port: int) -> Iterator[None]:
-    conf = stage_nginx(files, folder, listen={listen: f"127.0.0.1:{port}"})
-    process = subprocess.Popen(
-        [str(find_program("nginx")), "-e", "stderr", "-g", "daemon off;", "-c", conf, "-p", folder]
-    )
-    with stopped(process):
-        until(lambda: _answers(port), "nginx")
-        yield
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+@pytest.fixture
+def hosts() -> Iterator[list[Host]]:
+    """App hosts for a balancer to stand before."""
+    with started() as found:
+        yield found
 
 
 @pytest.fixture
 def free_port() -> int:
-    return _free_port()
+    return processes.free_port()
 
 
 @pytest.fixture
@@ -202,12 +147,13 @@ def site(tmp_path: Path, not_run: Callable[[str], NoReturn]) -> Callable[..., An
         ]
         conf = tmp_path / "gunicorn.conf.py"
         conf.write_bytes(files[0].content)
-        listen, port = "127.0.0.1:8080", _free_port()
+        port = processes.free_port()
         with contextlib.ExitStack() as stack:
             if upstream:
                 listener = stack.enter_context(_listener(rec, path))
-                stack.enter_context(gunicorn(conf, listener, tmp_path / "notify"))
-            stack.enter_context(nginx(files, tmp_path, listen, port))
+                stack.enter_context(gunicorn(conf, listener, APPS))
+            staged = stage_nginx(files, tmp_path, listen={"127.0.0.1:8080": f"127.0.0.1:{port}"})
+            stack.enter_context(nginx(staged, [port]))
             client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S)
             stack.enter_context(client)
             if upstream:

@@ -12,6 +12,7 @@ import pytest
 
 from advisor.errors import InvalidInput
 from advisor.render import render, stage_nginx
+from tests.render.live_common.clients import SPOOFED, check_unspoofed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,19 +25,6 @@ if TYPE_CHECKING:
     Make = Callable[..., Recommendation]
 
 pytestmark = pytest.mark.daemon
-
-SPOOFED = {
-    "X-Forwarded-For": "6.6.6.6",
-    "X-Forwarded-Proto": "https",
-    "X-Forwarded-Host": "evil.example",
-    "X-Forwarded-Port": "666",
-    "X-Forwarded-Ssl": "on",
-    "X-Forwarded-Protocol": "ssl",
-    "X-Forwarded-Prefix": "/evil",
-    "X-Real-IP": "6.6.6.6",
-    "X-Request-ID": "evil",
-    "Forwarded": "for=6.6.6.6;proto=https",
-}
 
 
 class Site(Protocol):
@@ -88,11 +76,7 @@ def test_a_request_passes_and_a_spoofed_origin_does_not(
     assert headers["x-forwarded-for"] == headers["x-real-ip"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
     assert headers["x-forwarded-port"] == str(client.base_url.port)
-    assert headers["x-request-id"] not in {"", "evil"}
-    assert not {value for value in SPOOFED.values() if value != "on"} & set(headers.values())
-    assert not {"forwarded", "x-forwarded-ssl", "x-forwarded-protocol", "x-forwarded-prefix"} & set(
-        headers
-    )
+    check_unspoofed(headers)
     if kind == "uvicorn":
         assert seen["client"] == "127.0.0.1"
 

@@ -41,7 +41,8 @@ def role_of(inputs: Inputs) -> Role:
     return "host" if inputs.intent.is_balanced else "edge"
 
 
-def _wants_app(inputs: Inputs) -> bool:
+def wants_app(inputs: Inputs) -> bool:
+    """Where it stands before the app, and no load balancer reaches past it."""
     return wanted(inputs) and not nginx_listen.reaches_app(inputs.intent)
 
 
@@ -59,7 +60,7 @@ def _wants_balancers_challenges(inputs: Inputs) -> bool:
 
 
 def _wants_default(inputs: Inputs) -> bool:
-    return _wants_app(inputs) and "default-server" in inputs.manages
+    return wants_app(inputs) and "default-server" in inputs.manages
 
 
 def _wants_balancers_default(inputs: Inputs) -> bool:
@@ -218,7 +219,7 @@ NGINX = Component(
     name="nginx",
     settings=SETTINGS,
     outputs=(
-        _output("app", "nginx/{app}.conf", "{app}.conf", _wants_app, version=2),
+        _output("app", "nginx/{app}.conf", "{app}.conf", wants_app, version=2),
         _output("acme", "nginx/{app}.acme.conf", "{app}.acme.conf", _wants_challenges),
         _output("default", "nginx/default.conf", "00-default.conf", _wants_default),
     ),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from advisor.render.checks import variables
-from tests.render.kit.servers import file_of, inputs, recommended
+from tests.render.kit.servers import checked, failures, line_of, recommended
 from tests.render.kit.test_granian import ENV, USUAL
 
 if TYPE_CHECKING:
@@ -25,11 +24,7 @@ pytestmark = pytest.mark.daemon
 def results(
     make: Make, old: str = "", new: str = "", values: dict[str, Any] = USUAL, **intent: Any
 ) -> list[CheckResult]:
-    rec = recommended(make, "granian", values, **intent)
-    file = file_of(rec, ENV)
-    assert old.encode() in file.content
-    damaged = replace(file, content=file.content.replace(old.encode(), new.encode(), 1))
-    return variables.granian([damaged], inputs(rec))
+    return checked(variables.granian, recommended(make, "granian", values, **intent), ENV, old, new)
 
 
 @pytest.mark.parametrize(
@@ -61,10 +56,8 @@ def test_what_is_rendered_passes(make: Make, intent: dict[str, Any]) -> None:
     ],
 )
 def test_damage_is_caught_with_its_line(make: Make, old: str, new: str, said: str) -> None:
-    found = results(make, old, new)
-    lines = [line for result in found if result.status == "failed" for line in result.lines]
-    text = file_of(recommended(make, "granian", USUAL), ENV).content.decode()
-    number = text[: text.index(f"\n{old}") + 1].count("\n") + 1
+    lines = failures(results(make, old, new))
+    number = line_of(recommended(make, "granian", USUAL), ENV, old)
     assert any(line.startswith(f"{ENV}:{number}: ") and said in line for line in lines), lines
 
 

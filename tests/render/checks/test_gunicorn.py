@@ -12,7 +12,7 @@ import pytest
 
 from advisor.render.checks import gunicorn
 from tests.matrix.daemons import made
-from tests.render.kit.servers import file_of, inputs, recommended
+from tests.render.kit.servers import checked, file_of, inputs, recommended
 from tests.render.kit.test_gunicorn import CLASSES, CONF, PIECES, VERSIONS
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ pytestmark = pytest.mark.daemon
 
 
 def results(make: Make, values: dict[str, Any], **intent: Any) -> list[CheckResult]:
-    rec = recommended(make, "gunicorn", values, **intent)
-    return gunicorn.check([file_of(rec, CONF)], inputs(rec))
+    return checked(gunicorn.check, recommended(make, "gunicorn", values, **intent), CONF)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from advisor.render.checks import hypercorn
-from tests.render.kit.servers import file_of, inputs, recommended
+from tests.render.kit.servers import checked, failures, line_of, recommended
 from tests.render.kit.test_hypercorn import TOML, USUAL
 
 if TYPE_CHECKING:
@@ -23,11 +22,7 @@ pytestmark = pytest.mark.daemon
 
 
 def results(make: Make, old: str = "", new: str = "", **intent: Any) -> list[CheckResult]:
-    rec = recommended(make, "hypercorn", USUAL, **intent)
-    file = file_of(rec, TOML)
-    assert old.encode() in file.content
-    damaged = replace(file, content=file.content.replace(old.encode(), new.encode(), 1))
-    return hypercorn.check([damaged], inputs(rec))
+    return checked(hypercorn.check, recommended(make, "hypercorn", USUAL, **intent), TOML, old, new)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +53,8 @@ def test_what_is_rendered_passes(make: Make, intent: dict[str, Any]) -> None:
     ],
 )
 def test_damage_is_caught_with_its_line(make: Make, old: str, new: str, said: str) -> None:
-    found = results(make, old, new)
-    lines = [line for result in found if result.status == "failed" for line in result.lines]
-    text = file_of(recommended(make, "hypercorn", USUAL), TOML).content.decode()
-    at = text.index("\nworkers = 2") + 1 if old == "workers = 2" else text.index(old)
-    number = text[:at].count("\n") + 1
+    lines = failures(results(make, old, new))
+    number = line_of(recommended(make, "hypercorn", USUAL), TOML, old)
     assert any(line.startswith(f"{TOML}:{number}: ") and said in line for line in lines), lines
 
 

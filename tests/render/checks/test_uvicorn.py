@@ -7,14 +7,13 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from advisor.render.checks import variables
-from tests.render.kit.servers import file_of, inputs, recommended
+from tests.render.kit.servers import checked, failures, line_of, recommended
 from tests.render.kit.test_uvicorn import ENV, USUAL
 
 if TYPE_CHECKING:
@@ -31,15 +30,7 @@ pytestmark = pytest.mark.daemon
 def results(
     make: Make, old: str = "", new: str = "", values: dict[str, Any] = USUAL, **intent: Any
 ) -> list[CheckResult]:
-    rec = recommended(make, "uvicorn", values, **intent)
-    file = file_of(rec, ENV)
-    assert old.encode() in file.content
-    damaged = replace(file, content=file.content.replace(old.encode(), new.encode(), 1))
-    return variables.uvicorn([damaged], inputs(rec))
-
-
-def failures(found: list[CheckResult]) -> list[str]:
-    return [line for result in found if result.status == "failed" for line in result.lines]
+    return checked(variables.uvicorn, recommended(make, "uvicorn", values, **intent), ENV, old, new)
 
 
 @pytest.mark.parametrize(
@@ -74,10 +65,8 @@ def test_what_is_rendered_passes(make: Make, intent: dict[str, Any]) -> None:
 )
 def test_damage_is_caught_with_its_line(make: Make, old: str, new: str, said: str) -> None:
     lines = failures(results(make, old, new))
-    text = file_of(recommended(make, "uvicorn", USUAL), ENV).content.decode()
-    number = text[: text.index(old)].count("\n") + 1
-    if "twice" in said:
-        number = text[: text.index("UVICORN_BACKLOG")].count("\n") + 1
+    stated = "UVICORN_BACKLOG" if "twice" in said else old
+    number = line_of(recommended(make, "uvicorn", USUAL), ENV, stated)
     assert any(line.startswith(f"{ENV}:{number}: ") and said in line for line in lines), lines
 
 

@@ -6,8 +6,8 @@ import contextlib
 import importlib.metadata
 import os
 import socket
-import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,15 @@ from advisor.render.place import installed, is_unix, stream
 from advisor.render.rendering import gated
 from advisor.render.values import inputs_of
 from advisor.rules import RULES, refusal
-from tests.render.conftest import DEADLINE_S, stopped, until
+from tests.render.live_common import running
+from tests.render.live_common.running import DEADLINE_S, stopped, until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Iterator
 
     from advisor.documents import Recommendation
-    from advisor.render import File
+    from advisor.render import CheckResult, File
     from advisor.render.values import Inputs
 
     Make = Callable[..., Recommendation]
@@ -36,15 +38,6 @@ if TYPE_CHECKING:
 APPS = (Path(__file__).parent / "apps", Path(__file__).parents[1] / "apps")
 PROXIED = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
 usual = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-
-# What systemd does between fork and exec: the listener is descriptor 3, and LISTEN_PID ours.
-HAND_OVER = """
-import os, sys
-if sys.argv[1] != "-":
-    os.dup2(int(sys.argv[1]), 3)
-    os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
-os.execv(sys.executable, [sys.executable, "-m", *sys.argv[2:]])
-"""
 
 
 def recommended(make: Make, server: str, values: dict[str, Any], **intent: Any) -> Recommendation:
@@ -65,14 +58,38 @@ def inputs(rec: Recommendation) -> Inputs:
     return gated(inputs_of(rec))
 
 
-def text_of(rec: Recommendation, path: str) -> str:
-    (file,) = (file for file in render(rec) if file.path == path)
-    return file.content.decode()
-
-
 def file_of(rec: Recommendation, path: str) -> File:
     (file,) = (file for file in render(rec) if file.path == path)
     return file
+
+
+def text_of(rec: Recommendation, path: str) -> str:
+    return file_of(rec, path).content.decode()
+
+
+def line_of(rec: Recommendation, path: str, text: str) -> int:
+    """The line of a file that begins with a text, or else holds it."""
+    whole = text_of(rec, path)
+    at = whole.find(f"\n{text}") + 1 or whole.index(text)
+    return whole[:at].count("\n") + 1
+
+
+def checked(
+    check: Callable[[list[File], Inputs], list[CheckResult]],
+    rec: Recommendation,
+    path: str,
+    old: str = "",
+    new: str = "",
+) -> list[CheckResult]:
+    """What a check says of a rendered file, in which `new` stands for `old`."""
+    file = file_of(rec, path)
+    assert old.encode() in file.content
+    damaged = replace(file, content=file.content.replace(old.encode(), new.encode(), 1))
+    return check([damaged], inputs(rec))
+
+
+def failures(found: list[CheckResult]) -> list[str]:
+    return [line for result in found if result.status == "failed" for line in result.lines]
 
 
 def assigned(text: str) -> dict[str, str]:
@@ -151,6 +168,14 @@ def serving(
         yield client
 
 
+def told(rec: Recommendation, folder: Path, python: str = sys.executable) -> dict[str, Any]:
+    """What the app, served, sees of a request for /a that a proxy passes on."""
+    with serving(rec, folder, python) as client:
+        answer: dict[str, Any] = client.get("/a", headers=PROXIED).json()
+    assert answer["path"] == "/a"
+    return answer
+
+
 def _answers(where: str, client: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, "the server ended; its reason is on stderr"
     # httpx leaves its socket open where nobody listens yet.
@@ -176,11 +201,10 @@ def _start(
             moved[target] = str(folder / Path(file.path).name)
             Path(moved[target]).write_bytes(file.content)
     command = [moved.get(word, word) for word in started.command]
-    module = Path(command[0]).name
-    number = "-" if listener is None else str(listener.fileno())
-    return subprocess.Popen(
-        [python, "-c", HAND_OVER, number, module, *command[1:]],
-        pass_fds=[] if listener is None else [listener.fileno()],
+    return running.module(
+        [Path(command[0]).name, *command[1:]],
+        listener,
+        python=python,
         cwd=APPS[0],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(APPS[1])} | variables,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,11 @@ import pytest
 from hypothesis import given
 
 from tests.render.kit.servers import (
-    PROXIED,
     comments,
     recommended,
     serving,
     text_of,
+    told,
     usual,
     values_of,
 )
@@ -79,13 +80,21 @@ def test_it_says_what_the_app_has_to_do_behind_a_proxy(make: Make) -> None:
 def test_it_answers_on_a_socket_handed_over(
     make: Make, tmp_path: Path, module: str, scheme: str
 ) -> None:
-    with serving(recommended(make, "hypercorn", USUAL, module=module), tmp_path) as client:
-        seen = client.get("/a", headers=PROXIED).json()
-    assert (seen["path"], seen["scheme"]) == ("/a", scheme)
+    seen = told(recommended(make, "hypercorn", USUAL, module=module), tmp_path)
+    assert seen["scheme"] == scheme
 
 
 @pytest.mark.daemon
 def test_it_answers_on_a_port_handed_over(make: Make, tmp_path: Path, free_port: int) -> None:
     rec = recommended(make, "hypercorn", USUAL | {"workers": 1}, listen=f"127.0.0.1:{free_port}")
-    with serving(rec, tmp_path) as client:
-        assert client.get("/a").json()["path"] == "/a"
+    assert told(rec, tmp_path)
+
+
+@pytest.mark.daemon
+def test_a_socket_of_its_own_is_closed_to_all_but_its_group(make: Make, tmp_path: Path) -> None:
+    """By itself Hypercorn would leave it 0755, so that the proxy could not connect."""
+    dropin = {"systemd.mode": "dropin", "systemd.unit": "web.service"}
+    rec = recommended(make, "hypercorn", USUAL | {"workers": 1}, **dropin)
+    with serving(rec, tmp_path):
+        mode = (tmp_path / "app.sock").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o770

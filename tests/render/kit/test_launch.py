@@ -74,6 +74,15 @@ def test_beside_a_unit_that_exists_a_server_listens_itself(
     assert seen.socket_directory is None
 
 
+def test_hypercorn_leaves_a_socket_of_its_own_to_its_group(make: Make) -> None:
+    """Where systemd makes the socket, or it is a port, there is nothing to mask."""
+    dropin = {"systemd.mode": "dropin", "systemd.unit": "shop.service"}
+    words = " ".join(started(make, "hypercorn", **dropin).command)
+    assert f"--umask 7 --bind unix:{UNIX} " in words
+    for elsewhere in ({}, dropin | {"listen": "127.0.0.1:8000"}):
+        assert "--umask" not in started(make, "hypercorn", **elsewhere).command
+
+
 @pytest.mark.parametrize(
     ("server", "words"),
     [

@@ -14,9 +14,9 @@ import pytest
 
 from advisor.render import render
 from advisor.render.checks.caddy_stage import stage_caddy
-from tests.render.conftest import stopped, until
 from tests.render.kit.monitored import rec_of
 from tests.render.live_caddy.site import programs
+from tests.render.live_common.running import stopped, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

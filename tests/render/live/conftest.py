@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from advisor.render.checks.result import find_program
-from tests.render.live.site import DOMAIN, advise, deployed
+from tests.render.live.site import advise, deployed
+from tests.render.live_common.clients import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.render.live.site import Site
-
-KEYS = {
-    "ecdsa": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"],
-    "rsa": ["-newkey", "rsa:2048"],
-}
-
-
-@pytest.fixture(scope="session")
-def not_run() -> Callable[[str], NoReturn]:
-    """As everywhere else, but for fixtures that outlive a test."""
-
-    def say(reason: str) -> NoReturn:
-        if os.environ.get("CI"):
-            pytest.fail(f"must run under CI, but: {reason}", pytrace=False)
-        pytest.skip(f"not run: {reason}")
-
-    return say
 
 
 @pytest.fixture(scope="session")
@@ -75,13 +57,7 @@ def certificate(
 
     def make(kind: str) -> dict[str, str]:
         if kind not in made:
-            where = tmp_path_factory.mktemp(kind)
-            pair = {"certificate": str(where / "cert.pem"), "key": str(where / "key.pem")}
-            command = [openssl, "req", "-x509", *KEYS[kind], "-nodes", "-days", "2"]
-            command += ["-out", pair["certificate"], "-keyout", pair["key"]]
-            command += ["-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}"]
-            subprocess.run(command, check=True, capture_output=True)
-            made[kind] = pair
+            made[kind] = self_signed(tmp_path_factory.mktemp(kind), kind, openssl)
         return made[kind]
 
     return make

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
 import re
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +26,13 @@ from advisor.host.components import components
 from advisor.intent import Intent
 from advisor.recommend import recommend
 from advisor.render import render, stage_nginx
-from advisor.render.checks.result import find_program
 from advisor.render.stage import listeners
-from tests.render.conftest import DEADLINE_S, HAND_OVER, stopped, until
+from tests.render.live_common import running
+from tests.render.live_common.clients import DOMAIN, SOCKET, Served
+from tests.render.live_common.running import DEADLINE_S, until
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from advisor.documents import Recommendation
@@ -41,12 +40,8 @@ if TYPE_CHECKING:
 
 APPS = Path(__file__).parent / "apps"
 FACTS = files.read(Facts, Path(__file__).parents[2] / "examples" / "facts.json")
-DOMAIN = "shop.example"
 ASGI = {"name": "shop", "module": "live_asgi:app", "interface": "asgi", "health": "/healthz"}
 WSGI = ASGI | {"module": "live_wsgi:app", "interface": "wsgi"}
-SOCKET = "run/shop/shop.sock"
-# Plain HTTP needs no authorities, and reading them takes longer than a test's request.
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _READ = re.compile(rb"(?<![\w./-])/(?:run|var/lib|etc/letsencrypt)/")
 _PORT = re.compile(r"(?:(?P<address>.*):)?(?P<port>\d+)")
 
@@ -62,7 +57,7 @@ def advise(*, pins: dict[str, Any] | None = None, **keys: Any) -> Recommendation
 
 
 @dataclass(frozen=True)
-class Site:
+class Site(Served):
     """A running nginx: `ports` are ours by the port that its files name."""
 
     folder: Path
@@ -73,19 +68,6 @@ class Site:
     def port(self) -> int:
         """Where it speaks plain HTTP."""
         return next(self.ports[port] for port in ("8080", "80") if port in self.ports)
-
-    def client(self, source: str = "127.0.0.1", timeout: float = DEADLINE_S) -> httpx.Client:
-        """A client of nginx, from this address."""
-        return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            transport=httpx.HTTPTransport(verify=_NO_TLS, local_address=source),
-            timeout=timeout,
-        )
-
-    def app(self, timeout: float = DEADLINE_S) -> httpx.Client:
-        """A client of the app itself, past nginx."""
-        transport = httpx.HTTPTransport(verify=_NO_TLS, uds=str(self.folder / SOCKET))
-        return httpx.Client(base_url="http://app", transport=transport, timeout=timeout)
 
     def https(
         self,
@@ -105,15 +87,6 @@ class Site:
                 headers={"Host": DOMAIN, **(headers or {})},
                 extensions={"sni_hostname": DOMAIN},
             )
-
-    def raw(self, request: str) -> str:
-        """All that nginx answers to these words until it closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as connection:
-            connection.sendall(request.encode("latin-1"))
-            answer = b""
-            while part := connection.recv(65536):
-                answer += part
-        return answer.decode("latin-1")
 
     def reload(self) -> None:
         """As systemd would; returns when new workers have taken over from every old one."""
@@ -164,23 +137,8 @@ def nginx(sites: Sequence[File], folder: Path, *, kept: Iterable[int] = ()) -> I
     here = [replace(file, content=_moved(file.content, folder)) for file in sites]
     places = [where for file in here for where in listeners(file.content.decode())]
     conf = stage_nginx(here, folder, listen={where: _free(where, ports) for where in places})
-    process = subprocess.Popen(
-        [str(find_program("nginx")), "-e", "stderr", "-g", "daemon off;", "-c", conf, "-p", folder]
-    )
-    with stopped(process):
-        until(lambda: _is_up(process, ports.values()), "nginx")
+    with running.nginx(conf, ports.values()) as process:
         yield Site(folder, ports, process)
-
-
-def _is_up(process: subprocess.Popen[bytes], ports: Iterable[int]) -> bool:
-    assert process.poll() is None, "nginx ended; its reason is on stderr"
-    return all(answers(port) for port in ports)
-
-
-def answers(port: int) -> bool:
-    """Whether something listens there."""
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _moved(content: bytes, folder: Path) -> bytes:
@@ -227,18 +185,5 @@ def gunicorn(
     (content,) = (file.content for file in rendered if file.path == "gunicorn/gunicorn.conf.py")
     conf = folder / "gunicorn.conf.py"
     conf.write_bytes(content)
-    notify = folder / "notify"
-    notify.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
-        ears.bind(str(notify))
-        ears.settimeout(DEADLINE_S)
-        process = subprocess.Popen(
-            [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "-c", str(conf)],
-            pass_fds=[listener.fileno()],
-            cwd=APPS,
-            env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify)},
-        )
-        with stopped(process):
-            told = ears.recv(4096)
-            assert b"READY=1" in told
-            yield process
+    with running.gunicorn(conf, listener, APPS) as process:
+        yield process

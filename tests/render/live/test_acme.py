@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.render import render
-from tests.render.live.site import DOMAIN, Site, advise, deployed, nginx, of_nginx
+from tests.render.live.site import Site, advise, deployed, nginx, of_nginx
+from tests.render.live_common.clients import DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

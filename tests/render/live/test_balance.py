@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from advisor.demo.processes import free_port, program
+from advisor.demo.processes import free_port
 from advisor.render import render
-from tests.render.conftest import until
-from tests.render.live.site import (
-    APPS,
-    DOMAIN,
-    Site,
-    advise,
-    answers,
-    deployed,
-    nginx,
-    of_nginx,
-)
+from tests.render.live.site import Site, advise, deployed, nginx, of_nginx
+from tests.render.live_common.clients import DOMAIN
+from tests.render.live_common.hosts import HOSTS, Host, asked
+from tests.render.live_common.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,68 +22,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.daemon
 
-HOSTS = 3
-CLIENTS = 4
-EACH = 75
-
-
-class Host:
-    """One app host: an app server on a port or a socket, which a test may end, stop and ask."""
-
-    def __init__(self, number: int, uds: Path | None = None) -> None:
-        self.port = free_port()
-        where = ["--uds", str(uds)] if uds else ["--port", str(self.port)]
-        command = [program("uvicorn"), "live_asgi:app", "--app-dir", str(APPS)]
-        command += [*where, "--header", f"X-Host:{number}"]
-        command += ["--log-level", "warning"]
-        self.process = subprocess.Popen(command, start_new_session=True)
-
-    def signal(self, number: signal.Signals) -> None:
-        os.killpg(self.process.pid, number)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.signal(signal.SIGKILL)
-        self.process.wait()
-
-
-@pytest.fixture
-def hosts() -> Iterator[list[Host]]:
-    with contextlib.ExitStack() as stack:
-        started = [Host(number) for number in range(HOSTS)]
-        for host in started:
-            stack.callback(host.end)
-        until(lambda: all(answers(host.port) for host in started), "three app servers")
-        yield started
-
 
 @pytest.fixture
 def balancer(folder: Callable[[], Path], hosts: list[Host]) -> Iterator[Site]:
     """With little patience, so that a host that hangs is left within the test's time."""
     rec = advise(
-        hosts=[f"127.0.0.1:{host.port}" for host in hosts],
+        hosts=[host.name for host in hosts],
         pins={"nginx.proxy_read_timeout": 1, "nginx.upstream_fail_timeout": 60},
     )
     (file,) = (file for file in of_nginx(render(rec)) if file.path.startswith("load_balancer/"))
     with nginx([file], folder()) as site:
         yield site
-
-
-def asked(site: Site, *, midway: Callable[[], None] = lambda: None) -> list[tuple[int, str]]:
-    """Status and host of a few hundred requests, halfway through which a client does `midway`."""
-
-    def ask(client_number: int) -> list[tuple[int, str]]:
-        got = []
-        with site.client() as client:
-            for number in range(EACH):
-                if client_number == 0 and number == EACH // 2:
-                    midway()
-                answer = client.get("/", params={"wait": 0.002})
-                got.append((answer.status_code, answer.headers.get("x-host", "")))
-        return got
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return [each for got in pool.map(ask, range(CLIENTS)) for each in got]
 
 
 def arrived(site: Site, hosts: list[Host], path: str) -> int:

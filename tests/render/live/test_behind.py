@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.render.live_common.clients import seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,41 +31,30 @@ def site(start: Callable[..., Site]) -> Site:
     )
 
 
-def seen(site: Site, source: str, **said: str) -> dict[str, Any]:
-    """What the app sees of a request, its headers by name."""
-    with site.client(source) as client:
-        answer = client.get(
-            "/", headers={name.replace("_", "-"): text for name, text in said.items()}
-        )
-    assert answer.status_code == 200
-    told: dict[str, Any] = answer.json()
-    assert len(dict(told["headers"])) == len(told["headers"]), "a header came twice"
-    return told | dict(told["headers"])
-
-
 def test_the_proxy_in_front_is_believed(site: Site) -> None:
-    told = seen(site, TRUSTED, X_Forwarded_For=CLIENT, X_Forwarded_Proto="https")
+    told = seen(site, {"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https"}, TRUSTED)
     assert told["x-forwarded-for"] == told["x-real-ip"] == told["client"] == CLIENT
     assert told["x-forwarded-proto"] == told["scheme"] == "https"
 
 
 def test_of_a_list_the_last_that_is_not_trusted_counts(site: Site) -> None:
     chain = f"6.6.6.6, {CLIENT}, {TRUSTED}"
-    told = seen(site, TRUSTED, X_Forwarded_For=chain, Forwarded="for=6.6.6.6")
+    told = seen(site, {"X-Forwarded-For": chain, "Forwarded": "for=6.6.6.6"}, TRUSTED)
     assert told["x-forwarded-for"] == told["client"] == CLIENT
     assert told["x-forwarded-proto"] == told["scheme"] == "http"
     assert "forwarded" not in told
 
 
 def test_a_stranger_is_not(site: Site) -> None:
-    told = seen(site, STRANGER, X_Forwarded_For=CLIENT, X_Forwarded_Proto="https", X_Real_IP=CLIENT)
+    said = {"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https", "X-Real-IP": CLIENT}
+    told = seen(site, said, STRANGER)
     assert told["x-forwarded-for"] == told["x-real-ip"] == told["client"] == STRANGER
     assert told["x-forwarded-proto"] == told["scheme"] == "http"
 
 
 @pytest.mark.parametrize("proto", ["javascript", "https, http", "HTTPS\tx"])
 def test_no_other_word_for_the_scheme_gets_through(site: Site, proto: str) -> None:
-    told = seen(site, TRUSTED, X_Forwarded_For="203.0.113.77", X_Forwarded_Proto=proto)
+    told = seen(site, {"X-Forwarded-For": "203.0.113.77", "X-Forwarded-Proto": proto}, TRUSTED)
     assert told["x-forwarded-proto"] in {"http", "https"}
 
 

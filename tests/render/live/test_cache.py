@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.render.conftest import until
+from tests.render.live_common.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.render.conftest import DEADLINE_S
-from tests.render.live.site import DOMAIN
+from tests.render.live_common.clients import DOMAIN
+from tests.render.live_common.running import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import psutil
 import pytest
 
 from advisor.render import render
-from tests.render.conftest import until
-from tests.render.live.site import (
-    ASGI,
-    WSGI,
-    Site,
-    advise,
-    gunicorn,
-    listening,
-    nginx,
-    of_nginx,
-)
+from tests.render.live.site import ASGI, WSGI, advise, gunicorn, listening, nginx, of_nginx
+from tests.render.live_common.hosts import loaded
+from tests.render.live_common.running import until
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.daemon
@@ -38,51 +26,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "gthread": {"app": WSGI, "pins": {"gunicorn.worker_class": "gthread", "gunicorn.threads": 4}},
     "sync": {"app": WSGI, "pins": {"gunicorn.worker_class": "sync", "gunicorn.workers": 2}},
 }
-CLIENTS = 2
-PAUSE_S = 0.005
-SERVED = 50
-
-
-class Load:
-    """Requests one after another, each on a connection of its own, and what was wrong with some."""
-
-    def __init__(self, site: Site) -> None:
-        self.site = site
-        self.served = itertools.count()
-        self.count = 0
-        self.lost: list[str] = []
-        self.over = threading.Event()
-
-    def run(self) -> None:
-        while not self.over.wait(PAUSE_S):
-            try:
-                with self.site.client() as client:
-                    answer = client.get("/", params={"wait": PAUSE_S})
-                if answer.status_code != httpx.codes.OK:
-                    self.lost.append(str(answer.status_code))
-            except httpx.HTTPError as error:
-                self.lost.append(repr(error))
-            self.count = next(self.served)
-
-    def goes_on(self) -> None:
-        """Wait for more requests to be served."""
-        target = self.count + SERVED
-        until(lambda: self.count >= target, f"{SERVED} more requests")
-
-
-@contextlib.contextmanager
-def loaded(site: Site) -> Iterator[Load]:
-    load = Load(site)
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        running = [pool.submit(load.run) for _ in range(CLIENTS)]
-        try:
-            load.goes_on()
-            yield load
-            load.goes_on()
-        finally:
-            load.over.set()
-    for each in running:
-        each.result()
 
 
 def workers(process: subprocess.Popen[bytes]) -> set[int]:

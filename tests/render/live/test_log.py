@@ -11,8 +11,8 @@ import pytest
 from advisor.host.locate import locate
 from advisor.probe.passive.formats import parser
 from advisor.probe.passive.stub_status import StubStatus
-from tests.render.conftest import until
-from tests.render.live.site import SOCKET
+from tests.render.live_common.clients import SOCKET
+from tests.render.live_common.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,36 +9,24 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.render.conftest import DEADLINE_S
-from tests.render.live.site import SOCKET, WSGI
+from tests.render.live.site import WSGI
+from tests.render.live_common.clients import HEAD, SOCKET, UNFINISHED, UPLOAD, slow
+from tests.render.live_common.running import DEADLINE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.render.live.site import Site
 
 pytestmark = pytest.mark.daemon
 
-HEAD = "Host: shop.example\r\nContent-Type: application/octet-stream\r\n"
-UPLOAD = f"POST /upload HTTP/1.1\r\n{HEAD}Content-Length: 1000\r\n\r\n" + "x" * 500
 DOWNLOAD = f"GET /big HTTP/1.1\r\n{HEAD}\r\n"
-SLOW = {"upload": UPLOAD, "download": DOWNLOAD, "head": "GET / HTTP/1.1\r\nHost: shop"}
+SLOW = {"upload": UPLOAD, "download": DOWNLOAD, "head": UNFINISHED}
 
 
 @pytest.fixture(scope="module")
 def site(start: Callable[..., Site]) -> Site:
     return start(app=WSGI, pins={"gunicorn.worker_class": "sync"})
-
-
-@contextlib.contextmanager
-def slow(client: socket.socket, address: str | tuple[str, int], request: str) -> Iterator[None]:
-    """A client that has said so much, and reads nothing."""
-    with client:
-        client.settimeout(DEADLINE_S)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.connect(address)
-        client.sendall(request.encode())
-        yield
 
 
 @pytest.mark.parametrize("request_", SLOW.values(), ids=SLOW)

@@ -8,8 +8,16 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from tests.render.live_common.streams import (
+    check_events,
+    check_websocket,
+    emit,
+    event,
+    websocket,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.render.live.site import Site
 
@@ -31,34 +39,14 @@ def plain(start: Callable[..., Site]) -> Site:
     return start()
 
 
-def emit(site: Site, text: str) -> None:
-    with site.app() as client:
-        assert client.post("/emit", params={"text": text}).status_code == 200
-
-
-def event(lines: Iterator[str]) -> str:
-    """The next event; a read that waits for it in vain raises `ReadTimeout`."""
-    return next(line for line in lines if line)
-
-
 def one_event(site: Site, client: httpx.Client) -> None:
     with client.stream("GET", "/events") as stream:
         emit(site, "one")
         assert event(stream.iter_lines()) == "data: one"
 
 
-def websocket(site: Site) -> str:
-    return f"ws://127.0.0.1:{site.port}/ws"
-
-
 def test_events_arrive_one_by_one_and_are_not_packed(site: Site) -> None:
-    with site.client() as client, client.stream("GET", "/events") as stream:
-        assert stream.headers["content-type"] == "text/event-stream"
-        assert "content-encoding" not in stream.headers
-        lines = stream.iter_lines()
-        for text in ("one", "two", "three"):
-            emit(site, text)
-            assert event(lines) == f"data: {text}"
+    check_events(site)
 
 
 def test_elsewhere_they_would_wait_in_nginxs_buffer(plain: Site) -> None:
@@ -67,17 +55,8 @@ def test_elsewhere_they_would_wait_in_nginxs_buffer(plain: Site) -> None:
         one_event(plain, client)
 
 
-def test_a_websocket_carries_both_ways(site: Site) -> None:
-    with connect(websocket(site), proxy=None) as socket:
-        for text in ("one", "two", "x" * 100_000):
-            socket.send(text)
-            assert socket.recv(timeout=5) == text
-
-
-def test_the_websockets_route_answers_ordinary_requests_too(site: Site) -> None:
-    with site.client() as client:
-        assert client.get("/ws").json()["path"] == "/ws"
-        assert client.get("/ws/below").json()["path"] == "/ws/below"
+def test_a_websocket_carries_both_ways_and_its_route_answers_requests(site: Site) -> None:
+    check_websocket(site)
 
 
 def test_both_outlive_a_reload(site: Site) -> None:

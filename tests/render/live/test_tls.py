@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from advisor.render.checks.result import find_program
-from tests.render.conftest import DEADLINE_S
-from tests.render.live.site import DOMAIN, advise, v6_loopback
+from tests.render.live.site import advise, v6_loopback
+from tests.render.live_common.clients import DOMAIN, check_sent_to_https, context, shared
+from tests.render.live_common.running import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,8 +27,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning"),
 ]
 
-# All that OpenSSL can speak, weak or anonymous.
-EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 OLD, NEW = (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1), ("TLSv1.2", "TLSv1.3")
 KINDS = ("ecdsa", "rsa")
 
@@ -47,21 +46,8 @@ def settings(certificate: Certificate) -> dict[str, Any]:
     return {setting.id: setting.value for setting in rec.settings}
 
 
-def context(certificate: dict[str, str], ciphers: str = EVERYTHING) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.load_verify_locations(certificate["certificate"])
-    made.set_ciphers(ciphers)
-    return made
-
-
-def shared(site: Site, with_: ssl.SSLContext) -> tuple[str | None, str, str | None]:
-    """Version, suite and ALPN protocol that both sides agree on."""
-    address = ("127.0.0.1", site.ports["443"])
-    with (
-        socket.create_connection(address, timeout=DEADLINE_S) as plain,
-        with_.wrap_socket(plain, server_hostname=DOMAIN) as done,
-    ):
-        return done.version(), (done.cipher() or ("",))[0], done.selected_alpn_protocol()
+def agreed(site: Site, with_: ssl.SSLContext) -> tuple[str | None, str, str | None]:
+    return shared(site.ports["443"], with_)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,13 +58,13 @@ def test_the_versions_are_those_of_the_settings(
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         asks = context(certificate(kind))
         asks.minimum_version = asks.maximum_version = version
-        offered.append(shared(sites[kind], asks)[0])
+        offered.append(agreed(sites[kind], asks)[0])
     assert offered == settings["nginx.ssl_protocols"] == list(NEW)
     for version in OLD:
         asks = context(certificate(kind))
         asks.minimum_version = asks.maximum_version = version
         with pytest.raises(ssl.SSLError) as refusal:
-            shared(sites[kind], asks)
+            agreed(sites[kind], asks)
         # The server's own word, not this client's inability.
         assert refusal.value.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
 
@@ -100,7 +86,7 @@ def _is_taken(site: Site, certificate: dict[str, str], name: str) -> bool:
     asks = context(certificate, f"{name}:@SECLEVEL=0")
     asks.maximum_version = ssl.TLSVersion.TLSv1_2
     try:
-        return shared(site, asks)[1] == name
+        return agreed(site, asks)[1] == name
     except (ssl.SSLError, ConnectionResetError):
         return False
 
@@ -110,7 +96,7 @@ def test_the_client_chooses_among_them(sites: dict[str, Site], certificate: Cert
     for first in ("ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES256-GCM-SHA384"):
         asks = context(certificate("ecdsa"), f"{first}:ECDHE-ECDSA-AES128-GCM-SHA256")
         asks.maximum_version = ssl.TLSVersion.TLSv1_2
-        assert shared(sites["ecdsa"], asks)[1] == first
+        assert agreed(sites["ecdsa"], asks)[1] == first
 
 
 @pytest.mark.parametrize(
@@ -147,7 +133,7 @@ def test_http_2_is_agreed_on_where_the_client_knows_it(
 ) -> None:
     asks = context(certificate("ecdsa"))
     asks.set_alpn_protocols(offers)
-    assert shared(sites["ecdsa"], asks)[2] == chosen
+    assert agreed(sites["ecdsa"], asks)[2] == chosen
 
 
 @pytest.mark.parametrize(("http2", "version"), [(True, "HTTP/2"), (False, "HTTP/1.1")])
@@ -171,16 +157,7 @@ def test_browsers_are_told_to_come_back_by_https(
 
 
 def test_plain_http_is_sent_to_https_and_nothing_else(sites: dict[str, Site]) -> None:
-    site = sites["ecdsa"]
-    with site.client() as client, site.app() as app:
-        before = app.get("/count").json()["n"]
-        for method in ("GET", "POST"):
-            answer = client.request(method, "/count?a=b%20c", headers={"Host": DOMAIN})
-            assert answer.status_code in {301, 308}
-            assert answer.headers["location"] == f"https://{DOMAIN}/count?a=b%20c"
-            # RFC 6797, 7.2: not over plain HTTP.
-            assert "strict-transport-security" not in answer.headers
-        assert app.get("/count").json()["n"] == before + 1
+    check_sent_to_https(sites["ecdsa"], {301, 308})
 
 
 def test_ipv6_is_served_as_ipv4_is(

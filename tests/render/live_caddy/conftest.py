@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -12,25 +10,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from advisor.render.checks.result import find_program
-from tests.render.live.site import DOMAIN
 from tests.render.live_caddy.site import VERSIONS, Program, advise, deployed, programs
+from tests.render.live_common.clients import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.render.live_caddy.site import Site
-
-
-@pytest.fixture(scope="session")
-def not_run() -> Callable[[str], NoReturn]:
-    """As everywhere else, but for fixtures that outlive a test."""
-
-    def say(reason: str) -> NoReturn:
-        if os.environ.get("CI"):
-            pytest.fail(f"must run under CI, but: {reason}", pytrace=False)
-        pytest.skip(f"not run: {reason}")
-
-    return say
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -60,9 +46,9 @@ def start(program: Program, folder: Callable[[], Path]) -> Iterator[Callable[...
     """Deploys keys of advisor.yml until the module's tests are over, with an app or without."""
     with contextlib.ExitStack() as stack:
 
-        def start_one(*, has_app: bool = True, **keys: Any) -> Site:
+        def start_one(*, with_app: bool = True, **keys: Any) -> Site:
             rec = advise(program.version, **keys)
-            return stack.enter_context(deployed(program, rec, folder(), has_app=has_app))
+            return stack.enter_context(deployed(program, rec, folder(), with_app=with_app))
 
         yield start_one
 
@@ -73,10 +59,4 @@ def certificate(folder: Callable[[], Path], not_run: Callable[[str], NoReturn]) 
     openssl = find_program("openssl")
     if openssl is None:
         not_run("openssl is not installed")
-    where = folder()
-    pair = {"certificate": str(where / "cert.pem"), "key": str(where / "key.pem")}
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += ["-nodes", "-days", "2", "-out", pair["certificate"], "-keyout", pair["key"]]
-    command += ["-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}"]
-    subprocess.run(command, check=True, capture_output=True)
-    return pair
+    return self_signed(folder(), "ecdsa", openssl)

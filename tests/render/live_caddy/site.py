@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from advisor import files
 from advisor.demo.processes import free_port
@@ -27,8 +24,9 @@ from advisor.render import render
 from advisor.render.checks.caddy_stage import stage_caddy
 from advisor.render.checks.result import find_program, run
 from tests.matrix.daemons import place
-from tests.render.conftest import DEADLINE_S, stopped, until
-from tests.render.live.site import ASGI, FACTS, SOCKET, answers, gunicorn, listening
+from tests.render.live.site import ASGI, FACTS, gunicorn, listening
+from tests.render.live_common.clients import SOCKET, Served
+from tests.render.live_common.running import answers, stopped, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +90,7 @@ def of_caddy(rendered: Sequence[File], folder: str = "caddy") -> list[File]:
 
 
 @dataclass(frozen=True)
-class Site:
+class Site(Served):
     """A running Caddy: `port` speaks HTTP, `https_port` TLS where the site has it."""
 
     program: Program
@@ -100,30 +98,6 @@ class Site:
     port: int
     https_port: int
     process: subprocess.Popen[bytes]
-
-    def client(self, source: str = "127.0.0.1", timeout: float = DEADLINE_S) -> httpx.Client:
-        """A client of Caddy, from this address."""
-        return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}",
-            transport=httpx.HTTPTransport(local_address=source),
-            timeout=timeout,
-        )
-
-    def app(self, timeout: float = DEADLINE_S) -> httpx.Client:
-        """A client of the app itself, past Caddy."""
-        uds = str(self.folder / SOCKET)
-        return httpx.Client(
-            base_url="http://app", transport=httpx.HTTPTransport(uds=uds), timeout=timeout
-        )
-
-    def raw(self, request: str) -> str:
-        """All that Caddy answers to these words until it closes the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S) as connection:
-            connection.sendall(request.encode("latin-1"))
-            answer = b""
-            while part := connection.recv(65536):
-                answer += part
-        return answer.decode("latin-1")
 
     def reload(self) -> None:
         """As systemd would: Caddy answers when the new configuration is in use."""
@@ -143,16 +117,16 @@ def home(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def deployed(
-    program: Program, rec: Recommendation, folder: Path, *, has_app: bool = True
+    program: Program, rec: Recommendation, folder: Path, *, with_app: bool = True
 ) -> Iterator[Site]:
     """The app host's files at work, the app too unless a test brings its own or none."""
     rendered = render(rec)
     with contextlib.ExitStack() as stack:
-        if has_app:
+        if with_app:
             listener = stack.enter_context(listening(folder))
             stack.enter_context(gunicorn(rendered, folder, listener))
         site = stack.enter_context(caddy(program, of_caddy(rendered), folder))
-        if has_app:
+        if with_app:
             client = stack.enter_context(site.app())
             until(lambda: client.get("/healthz").status_code == 200, "the app")
         yield site

@@ -6,30 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.render.live_common.clients import get
+from tests.render.live_common.streams import PACKED
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import httpx
 
     from tests.render.live_caddy.site import Site
 
 pytestmark = pytest.mark.daemon
 
-PACKED = {"Accept-Encoding": "gzip"}
 MOST_BYTES = 1000
-
-
-@pytest.fixture(scope="module")
-def static(folder: Callable[[], Path]) -> Path:
-    """A folder to serve, and beside it what must not be."""
-    path = folder()
-    (path / "secret").write_text("secret")
-    served = path / "static"
-    served.mkdir(mode=0o755)
-    (served / "a.css").write_text("body {}")
-    (served / "long.css").write_text("body {} " * 100)
-    return served
 
 
 def keys(static: Path) -> dict[str, Any]:
@@ -47,12 +35,7 @@ def site(start: Callable[..., Site], static: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def without_app(start: Callable[..., Site], static: Path) -> Site:
-    return start(has_app=False, **keys(static))
-
-
-def get(site: Site, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
-    with site.client() as client:
-        return client.get(path, headers=headers)
+    return start(with_app=False, **keys(static))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])

@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.demo.processes import free_port
-from advisor.demo.processes import program as installed
 from advisor.render import render
-from tests.render.conftest import until
-from tests.render.live.site import APPS, ASGI, answers
+from tests.render.live.site import ASGI
 from tests.render.live_caddy.site import advise, caddy, of_caddy
+from tests.render.live_common.hosts import EACH, HOSTS, asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.render.live_caddy.site import Program, Site
+    from tests.render.live_common.hosts import Host
 
 pytestmark = pytest.mark.daemon
-
-HOSTS = 3
-CLIENTS = 4
-EACH = 75
-
-
-class Host:
-    """One app host: an app server on a port, which a test may end."""
-
-    def __init__(self, number: int) -> None:
-        self.port = free_port()
-        self.process = subprocess.Popen(
-            [
-                *(installed("uvicorn"), "live_asgi:app", "--app-dir", str(APPS)),
-                *("--port", str(self.port), "--header", f"X-Host:{number}"),
-                *("--log-level", "warning"),
-            ],
-            start_new_session=True,
-        )
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-@pytest.fixture
-def hosts() -> Iterator[list[Host]]:
-    with contextlib.ExitStack() as stack:
-        started = [Host(number) for number in range(HOSTS)]
-        for host in started:
-            stack.callback(host.end)
-        until(lambda: all(answers(host.port) for host in started), "three app servers")
-        yield started
 
 
 @contextlib.contextmanager
@@ -68,27 +29,10 @@ def balancer(
     rec = advise(
         program.version,
         app=ASGI | {"health": health},
-        hosts=[f"127.0.0.1:{host.port}" for host in hosts],
+        hosts=[host.name for host in hosts],
     )
     with caddy(program, of_caddy(render(rec), "load_balancer"), folder) as site:
         yield site
-
-
-def asked(site: Site, *, midway: Callable[[], None] = lambda: None) -> list[tuple[int, str]]:
-    """Status and host of a few hundred requests; amid them one client does `midway`."""
-
-    def ask(client_number: int) -> list[tuple[int, str]]:
-        got = []
-        with site.client() as client:
-            for number in range(EACH):
-                if client_number == 0 and number == EACH // 2:
-                    midway()
-                answer = client.get("/", params={"wait": 0.002})
-                got.append((answer.status_code, answer.headers.get("x-host", "")))
-        return got
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        return [each for got in pool.map(ask, range(CLIENTS)) for each in got]
 
 
 @pytest.mark.parametrize("health", [None, "/healthz"])

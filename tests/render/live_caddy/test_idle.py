@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.render.live.site import SOCKET
+from tests.render.live_common.clients import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def behind(start: Callable[..., Site]) -> Iterator[Callable[[int, float], tuple[
     with contextlib.ExitStack() as stack:
 
         def make(caddys_s: int, apps_s: float) -> tuple[Site, LateApp]:
-            site = start(has_app=False, pins={"caddy.upstream_keepalive_idle": caddys_s})
+            site = start(with_app=False, pins={"caddy.upstream_keepalive_idle": caddys_s})
             app = LateApp(site.folder / SOCKET, apps_s)
             stack.callback(app.close)
             return site, app

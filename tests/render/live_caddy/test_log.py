@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.probe.passive.formats import parser
-from tests.render.conftest import until
+from tests.render.live_common.running import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,15 +9,22 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.render.live_common.streams import (
+    check_events,
+    check_websocket,
+    emit,
+    event,
+    websocket,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.render.live_caddy.site import Site
 
 pytestmark = pytest.mark.daemon
 
 ROUTES = {"/ws": "websocket", "/events": "stream"}
-PACKED = {"Accept-Encoding": "gzip"}
 
 
 @pytest.fixture(scope="module")
@@ -29,30 +36,6 @@ def site(start: Callable[..., Site]) -> Site:
 def plain(start: Callable[..., Site]) -> Site:
     """Nobody said that a route streams."""
     return start()
-
-
-def emit(site: Site, text: str) -> None:
-    with site.app() as client:
-        assert client.post("/emit", params={"text": text}).status_code == 200
-
-
-def event(lines: Iterator[str]) -> str:
-    """The next event; a read that waits for it in vain raises `ReadTimeout`."""
-    return next(line for line in lines if line)
-
-
-def websocket(site: Site) -> str:
-    return f"ws://127.0.0.1:{site.port}/ws"
-
-
-def check_events(site: Site) -> None:
-    with site.client() as client, client.stream("GET", "/events", headers=PACKED) as stream:
-        assert stream.headers["content-type"] == "text/event-stream"
-        assert "content-encoding" not in stream.headers
-        lines = stream.iter_lines()
-        for text in ("one", "two", "three"):
-            emit(site, text)
-            assert event(lines) == f"data: {text}"
 
 
 def test_events_arrive_one_by_one_and_are_not_packed(site: Site) -> None:
@@ -68,17 +51,8 @@ def test_where_nobody_said_so_caddy_knows_them_by_their_type(plain: Site) -> Non
     check_events(plain)
 
 
-def test_a_websocket_carries_both_ways(site: Site) -> None:
-    with connect(websocket(site), proxy=None) as socket:
-        for text in ("one", "two", "x" * 100_000):
-            socket.send(text)
-            assert socket.recv(timeout=5) == text
-
-
-def test_the_websockets_route_answers_ordinary_requests_too(site: Site) -> None:
-    with site.client() as client:
-        assert client.get("/ws").json()["path"] == "/ws"
-        assert client.get("/ws/below").json()["path"] == "/ws/below"
+def test_a_websocket_carries_both_ways_and_its_route_answers_requests(site: Site) -> None:
+    check_websocket(site)
 
 
 def test_an_event_stream_outlives_a_reload(site: Site) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from tests.render.conftest import DEADLINE_S
-from tests.render.live.site import DOMAIN
+from tests.render.live_common.clients import (
+    DOMAIN,
+    EVERYTHING,
+    check_sent_to_https,
+    context,
+    shared,
+)
+from tests.render.live_common.running import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +28,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning"),
 ]
 
-# All that OpenSSL can speak, weak or anonymous.
-EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 HSTS_S = 63072000
 # Mozilla's intermediate suites (6.0) for the certificate's kind of key.
 SUITES = {
@@ -43,27 +46,11 @@ def site(start: Callable[..., Site], certificate: dict[str, str]) -> Site:
 @pytest.fixture(scope="module")
 def pinned(start: Callable[..., Site], certificate: dict[str, str]) -> Site:
     pins = {"caddy.tls_protocols": ["tls1.3"], "caddy.tls_curves": ["secp384r1"]}
-    return start(has_app=False, domain=DOMAIN, tls=certificate, pins=pins)
+    return start(with_app=False, domain=DOMAIN, tls=certificate, pins=pins)
 
 
-def context(certificate: dict[str, str], ciphers: str = EVERYTHING) -> ssl.SSLContext:
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.load_verify_locations(certificate["certificate"])
-    made.set_ciphers(ciphers)
-    made.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    return made
-
-
-def shared(site: Site, with_: ssl.SSLContext) -> tuple[str | None, str, str | None]:
-    """Version, suite and ALPN protocol that both sides agree on."""
-    address = ("127.0.0.1", site.https_port)
-    with (
-        socket.create_connection(address, timeout=DEADLINE_S) as plain,
-        with_.wrap_socket(plain, server_hostname=DOMAIN) as done,
-    ):
-        suite = done.cipher()
-        assert suite is not None
-        return done.version(), suite[0], done.selected_alpn_protocol()
+def agreed(site: Site, with_: ssl.SSLContext) -> tuple[str | None, str, str | None]:
+    return shared(site.https_port, with_)
 
 
 def offered(site: Site, certificate: dict[str, str], version: ssl.TLSVersion) -> set[str]:
@@ -73,7 +60,7 @@ def offered(site: Site, certificate: dict[str, str], version: ssl.TLSVersion) ->
         asks = context(certificate, ":".join([EVERYTHING, *(f"!{name}" for name in found)]))
         asks.minimum_version = asks.maximum_version = version
         try:
-            _, suite, _ = shared(site, asks)
+            _, suite, _ = agreed(site, asks)
         except ssl.SSLError:
             return found
         if suite in found:
@@ -89,7 +76,7 @@ def test_tls_1_2_has_the_policys_suites_and_no_other(
 
 def test_tls_1_3_is_there(site: Site, certificate: dict[str, str]) -> None:
     assert offered(site, certificate, ssl.TLSVersion.TLSv1_3) <= SUITES_13
-    version, suite, _ = shared(site, context(certificate))
+    version, suite, _ = agreed(site, context(certificate))
     assert version == "TLSv1.3"
     assert suite in SUITES_13
 
@@ -106,9 +93,9 @@ def test_pins_narrow_it(pinned: Site, certificate: dict[str, str]) -> None:
     asks = context(certificate)
     asks.set_ecdh_curve("prime256v1")
     with pytest.raises(ssl.SSLError):
-        shared(pinned, asks)
+        agreed(pinned, asks)
     asks.set_ecdh_curve("secp384r1")
-    assert shared(pinned, asks)[0] == "TLSv1.3"
+    assert agreed(pinned, asks)[0] == "TLSv1.3"
 
 
 def https(site: Site, certificate: dict[str, str], path: str = "/") -> httpx.Response:
@@ -124,7 +111,7 @@ def https(site: Site, certificate: dict[str, str], path: str = "/") -> httpx.Res
 def test_http_2_is_chosen_and_http_3_not_told_of(site: Site, certificate: dict[str, str]) -> None:
     asks = context(certificate)
     asks.set_alpn_protocols(["h2", "http/1.1"])
-    assert shared(site, asks)[2] == "h2"
+    assert agreed(site, asks)[2] == "h2"
     assert "alt-svc" not in https(site, certificate).headers
 
 
@@ -155,12 +142,4 @@ def test_the_apps_own_word_on_that_stands(site: Site, certificate: dict[str, str
 
 
 def test_plain_http_is_sent_to_https_and_nothing_else(site: Site) -> None:
-    with site.client() as client, site.app() as app:
-        before = app.get("/count").json()["n"]
-        for method in ("GET", "POST"):
-            answer = client.request(method, "/count?a=b%20c", headers={"Host": DOMAIN})
-            assert answer.status_code == 308
-            assert answer.headers["location"] == f"https://{DOMAIN}/count?a=b%20c"
-            # RFC 6797, 7.2: not over plain HTTP.
-            assert "strict-transport-security" not in answer.headers
-        assert app.get("/count").json()["n"] == before + 1
+    check_sent_to_https(site, {308})

@@ -1,0 +1,78 @@
+"""advisor apply: rendered files onto hosts, each gated by the app's health."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from advisor.deploy.events import Event
+
+InventoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "-i", "--inventory", metavar="INVENTORY", help="Ansible's; without it: this host."
+    ),
+]
+LimitOption = Annotated[
+    str | None, typer.Option(metavar="PATTERN", help="Only these hosts of the inventory.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Ansible's output on stderr.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def command(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that advisor render wrote.")
+    ],
+    inventory: InventoryOption = None,
+    limit: LimitOption = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; show what would change (exit 1).")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what was edited on the host; it is saved.")
+    ] = False,
+    dwell: Annotated[
+        str | None,
+        typer.Option("--dwell", metavar="S", help="Seconds to watch the app before it counts."),
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Put rendered files on hosts: checked there, swapped in, gated, and taken back when they harm.
+
+    Exit 1: refused, with nothing changed, or --check found changes; 5: applied and taken back;
+    6: applied, and it could not be taken back.
+    """
+    from advisor.cli.options import number
+    from advisor.deploy.apply import apply, verdict
+    from advisor.deploy.inventory import hosts
+    from advisor.report import apply as report
+
+    dwell_s = number("--dwell", dwell)
+    found = apply(
+        directory,
+        hosts(inventory, limit),
+        check=check,
+        overwrite=overwrite,
+        dwell_s=dwell_s,
+        verbose=verbose,
+        on_event=say,
+    )
+    typer.echo(
+        json.dumps({"hosts": found}, indent=2) if as_json else report.text(found).rstrip("\n")
+    )
+    if (error := verdict(found)) is not None:
+        raise error
+
+
+def say(event: Event) -> None:
+    """Progress, for whoever waits."""
+    from advisor.deploy.events import progress
+
+    if line := progress(event):
+        typer.echo(line, err=True)

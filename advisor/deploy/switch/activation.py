@@ -1,0 +1,202 @@
+"""Making changed files effective, step by step, and remembering what that touched."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from . import nginx as nginx_
+from . import redis, sysctl, systemd
+from .commands import run
+from .documents import Refusal
+from .livevalues import Store
+from .plan import plan
+from .processes import children, now_s, snapshot
+from .trial import redacted, surroundings, unit_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .daemons import Daemons
+    from .documents import Install
+    from .layout import Layout
+    from .plan import Plan
+
+SAVED = "live.json"
+PROMETHEUS = "prometheus.service"
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A unit that was acted on: what its processes were before, and when (seconds since boot)."""
+
+    unit: str
+    verb: str
+    main_pid: int
+    workers: frozenset[int]
+    at_s: float
+
+
+@dataclass
+class Activation:
+    """One activation: its steps, and what the gate has to know of them.
+
+    `restarts` are the units' counts of automatic restarts right after they were acted on.
+    """
+
+    daemons: Daemons
+    layout: Layout
+    touched: list[Touched] = field(default_factory=list)
+    restarts: dict[str, int] = field(default_factory=dict)
+    began: float = field(default_factory=time.time)
+    error_log_bytes: int = 0
+
+    def run(
+        self, old: Install | None, new: Install | None, changed: frozenset[str]
+    ) -> Refusal | None:
+        """All steps in their order, until one is refused."""
+        self.error_log_bytes = nginx_.size(self.daemons.nginx.error_log)
+        todo = plan(old, new, changed)
+        steps = (self._boot_files, self._live_values, self._old_units, self._new_units)
+        for step in (*steps, self._services, self._others):
+            for refusal in step(old, new, todo):
+                return refusal
+        return None
+
+    def said_by(self, unit: str | None) -> tuple[str, ...]:
+        """What a unit and nginx have logged since; values of the unit's environment are not."""
+        own = self.daemons.manager.log(unit, self.began) if unit else []
+        texts = unit_texts(unit, self.layout.root) if unit else []
+        lines = [*own, *nginx_.tail(self.daemons.nginx.error_log, self.error_log_bytes)]
+        return redacted(lines, surroundings(texts, self.layout.root).environment)
+
+    def _boot_files(
+        self, _old: Install | None, _new: Install | None, todo: Plan
+    ) -> Iterator[Refusal]:
+        """The user and the folders that systemd would make at the next boot."""
+        for program, options, files in (
+            ("systemd-sysusers", (), todo.sysusers),
+            ("systemd-tmpfiles", ("--create",), todo.tmpfiles),
+        ):
+            if files:
+                done = run([program, *options, *(str(self.layout.at(file)) for file in files)])
+                if not done.is_good:
+                    yield _refused(f"{program} failed", done.said)
+
+    def _live_values(
+        self, old: Install | None, new: Install | None, todo: Plan
+    ) -> Iterator[Refusal]:
+        """The kernel's settings, and Redis's; both before the server that counts on them."""
+        install = new or old
+        if install is None:
+            return
+        path = self.layout.saved / SAVED
+        if todo.sysctl:
+            wanted = self._settings("sysctl", new, sysctl.settings)
+            refusal = sysctl.switch(install.app, wanted, Store(path, "sysctl"))
+            if refusal:
+                yield refusal
+        if todo.redis:
+            wanted = self._settings("redis", new, redis.settings)
+            main = self.layout.at(redis_conf(new if wanted else old))
+            refusal = redis.switch(install.app, wanted, Store(path, "redis"), main)
+            if refusal:
+                yield refusal
+
+    def _settings(
+        self, checker: str, new: Install | None, read: Callable[[str], dict[str, str]]
+    ) -> dict[str, str]:
+        """What an app's files of one kind set; nothing where the app is removed."""
+        rows = [row for row in (new.files if new else ()) if row.checker == checker]
+        texts = [self.layout.at(row.target).read_text(encoding="utf-8") for row in rows]
+        return {name: value for text in texts for name, value in read(text).items()}
+
+    def _old_units(
+        self, _old: Install | None, _new: Install | None, todo: Plan
+    ) -> Iterator[Refusal]:
+        """Units whose files have gone: systemd still runs them until it is told."""
+        for unit in todo.stop:
+            systemd.disable(unit, self.layout.units)
+        if todo.stop:
+            yield from self._acted("stop", *todo.stop)
+            self.daemons.manager.act("reset-failed", *todo.stop)
+
+    def _new_units(
+        self, _old: Install | None, _new: Install | None, todo: Plan
+    ) -> Iterator[Refusal]:
+        if todo.daemon_reload:
+            yield from self._acted("daemon-reload")
+        for unit in todo.enable:
+            text = (self.layout.units / unit).read_text(encoding="utf-8")
+            systemd.enable(unit, text, self.layout.units)
+
+    def _services(self, _old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
+        """Sockets first: what they hold waits for the service."""
+        if not (todo.start or todo.restart or todo.reload or todo.renew):
+            return
+        sockets = [unit.name for unit in (new.units if new else ()) if unit.kind == "socket"]
+        services = [unit.name for unit in (new.units if new else ()) if unit.kind == "service"]
+        states = self.daemons.manager.states(*sockets, *services, *todo.reload)
+        if todo.renew:
+            # A socket does not change under a service that has it.
+            yield from self._acted("stop", *services, *todo.renew)
+        down = [each for each in sockets if each in todo.renew or not states[each].is_up]
+        begin = list(dict.fromkeys([*down, *todo.start]))
+        again = [*todo.restart, *(services if todo.renew else ())]
+        stopped = [unit for unit in todo.reload if not states[unit].is_up]
+        for unit in dict.fromkeys([*begin, *again, *stopped]):
+            # One that failed too often may not be started until it is forgiven (systemctl(1)).
+            self.daemons.manager.act("reset-failed", unit)
+        for unit in begin:
+            yield from self._touch("start", unit)
+        for unit in dict.fromkeys([*again, *stopped]):
+            if unit not in begin:
+                yield from self._touch("restart", unit)
+        for unit in todo.reload:
+            if unit not in stopped and unit not in again:
+                yield from self._touch("reload", unit)
+
+    def _others(self, _old: Install | None, _new: Install | None, todo: Plan) -> Iterator[Refusal]:
+        """The host's own daemons: those that run load anew, a proxy that does not is started."""
+        units = {"nginx": self.daemons.nginx.unit, "caddy": self.daemons.caddy.unit}
+        for unit in [units[checker] for checker in todo.proxies]:
+            is_up = self.daemons.manager.states(unit)[unit].is_up
+            yield from self._touch("reload" if is_up else "start", unit)
+        if todo.monitoring and self.daemons.manager.states(PROMETHEUS)[PROMETHEUS].is_up:
+            yield from self._acted("reload", PROMETHEUS)
+
+    def _touch(self, verb: str, unit: str) -> Iterator[Refusal]:
+        """Act on one unit, with what it was before kept for the gate."""
+        manager = self.daemons.manager
+        main = manager.states(unit)[unit].main_pid
+        among = snapshot()
+        before = nginx_.workers(main, among) if unit == self.daemons.nginx.unit else None
+        workers = frozenset(children(main, among) if before is None else before)
+        self.touched.append(Touched(unit, verb, main, workers if main else frozenset(), now_s()))
+        yield from self._acted(verb, unit)
+        self.restarts[unit] = manager.states(unit)[unit].restarts
+
+    def _acted(self, verb: str, *units: str) -> Iterator[Refusal]:
+        done = self.daemons.manager.act(verb, *units)
+        if not done.is_good:
+            lines = [line for unit in units for line in self.said_by(unit)]
+            yield _refused(systemd.failed(done, (verb, *units)), lines or done.said, units)
+
+
+def redis_conf(install: Install | None) -> str:
+    """The main file beside ours: of Redis, or of Valkey."""
+    targets = (row.target for row in (install.files if install else ()) if row.checker == "redis")
+    server = next(targets, "/etc/redis/").split("/")[2]
+    return f"/etc/{server}/{server}.conf"
+
+
+def _refused(message: str, lines: Iterable[str], units: Iterable[str] = ()) -> Refusal:
+    status = " ".join(units)
+    look = f"systemctl status {status}; journalctl -u {status.replace(' ', ' -u ')}"
+    return Refusal(
+        step="activate",
+        message=message,
+        lines=tuple(lines)[-systemd.LOG_LINES :],
+        look=look if status else "Run the same command by hand.",
+    )

@@ -1,0 +1,156 @@
+"""What the switch says of a host; nothing is written, no lock is taken."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from . import drift, generations, lock, requests
+from .change import change_of
+from .documents import MANIFEST_PATH, Refused, refuse
+from .faults import reason_of
+from .journal import OPERATION_SCHEMA, Journal, view
+from .operation import check_live, check_staged, committed, next_number
+from .recover import unfinished
+from .trees import digest, install_of, shown
+
+if TYPE_CHECKING:
+    from .change import Change
+    from .documents import Request
+    from .layout import Layout
+    from .operation import Switch
+
+STATUS_SCHEMA = "advisor/status/1"
+
+
+def status(layout: Layout) -> dict[str, Any]:
+    """The generations, what is current, how it drifted, the last operation, who is at work."""
+    journal = Journal(layout)
+    problem = None
+    try:
+        number = generations.current(layout)
+        apps = _apps(layout, number)
+    except Refused as error:
+        number, apps, problem = None, {}, error.refusal.as_json()
+    known = journal.committed()
+    there = generations.numbers(layout)
+    operations = journal.operations()
+    last = next(reversed(operations), None)
+    return {
+        "schema": STATUS_SCHEMA,
+        "current": number,
+        "committed": max((each for each in known if each in there), default=None),
+        "generations": [_generation(layout, each, known) for each in there],
+        "operation": view(operations[last]) if last else None,
+        "waiting": [one.who for one in requests.waiting(layout)],
+        "holder": lock.holder(layout),
+        "apps": apps,
+        "problem": problem,
+    }
+
+
+def operation(layout: Layout, id_: str) -> dict[str, Any] | None:
+    """An operation as it stands; null where the id is not known."""
+    lines = Journal(layout).lines(id_)
+    if lines:
+        return view(lines)
+    return next(
+        (
+            {"schema": OPERATION_SCHEMA, **one.who, "state": "requested", "changed": []}
+            for one in requests.waiting(layout)
+            if one.id == id_
+        ),
+        None,
+    )
+
+
+def check(request: Request, switch: Switch) -> dict[str, Any]:
+    """What an apply or rollback would change, or why it would be refused.
+
+    The state is `refused`, `unchanged`, or `checked`. The staged tree stands below /run for the
+    daemons' checks, and is gone afterwards.
+    """
+    shown_: dict[str, Any] = {
+        "schema": OPERATION_SCHEMA,
+        "id": request.id,
+        "verb": request.verb,
+        "app": request.app,
+        "by": request.by,
+        "from": None,
+        "generation": None,
+        "changed": [],
+        "diff": [],
+        "reason": None,
+        "gate": None,
+    }
+    try:
+        _check_free(switch.layout)
+        number = next_number(switch)
+        change = change_of(request, switch.layout, number, list(committed(switch)))
+        if change is None:
+            return {**shown_, "state": "unchanged"}
+        shown_ |= {"from": change.base, "changed": change.paths, "diff": _diff(change)}
+        check_live(request, change, switch.services)
+        _check_staged(request.id, change, switch)
+    except (Refused, OSError) as error:
+        return {**shown_, "state": "refused", "reason": reason_of(error, "check").as_json()}
+    return {**shown_, "state": "checked"}
+
+
+def _generation(layout: Layout, number: int, known: dict[int, str]) -> dict[str, Any]:
+    try:
+        installed = generations.installs(layout, number)
+    except Refused:
+        installed = {}
+    return {
+        "n": number,
+        "apps": {app: install.inputs for app, install in installed.items()},
+        "committed": number in known,
+        "at": known.get(number),
+    }
+
+
+def _apps(layout: Layout, number: int | None) -> dict[str, Any]:
+    if number is None:
+        return {}
+    found = {}
+    for app, tree in generations.trees(layout, number).items():
+        drifted = drift.of_app(layout, number, install_of(tree, app), tree)
+        found[app] = {
+            "manifest": digest(tree[MANIFEST_PATH]) if MANIFEST_PATH in tree else None,
+            "drift": [{"path": one.shown, "what": one.what} for one in drifted],
+        }
+    return found
+
+
+def _check_free(layout: Layout) -> None:
+    who = lock.holder(layout)
+    if who is not None:
+        raise Refused(lock.busy(who))
+    if unfinished(Journal(layout)):
+        raise refuse(
+            "lock",
+            "the last operation has no end yet",
+            "systemctl start advisor-switch.service goes on with it.",
+        )
+
+
+def _diff(change: Change) -> list[dict[str, str | None]]:
+    """The changed files' text before and after, of several apps with the app's name."""
+    several = len(change.changed) > 1
+    return [
+        {**one, "path": f"{app}/{one['path']}"} if several else one
+        for app in change.changed
+        for one in shown(change.before.get(app, {}), change.after.get(app, {}))
+    ]
+
+
+def _check_staged(id_: str, change: Change, switch: Switch) -> None:
+    folder = switch.layout.run.with_name(f"advisor-check-{id_}")
+    folder.mkdir(mode=0o755, parents=True)
+    try:
+        staged = folder / "generation"
+        generations.write(switch.layout, staged, change.after, change.base)
+        check_staged(change, staged, switch.services)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,155 @@
+"""systemd as the switch uses it: what a unit is doing, what to do with it, what it has said."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from .commands import Outcome, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# A stop may take TimeoutStopSec, a start TimeoutStartSec: 90 s each unless a unit says otherwise.
+ACT_S = 240.0
+LOG_LINES = 20
+UNITS = "/etc/systemd/system"
+PROPERTIES = ("LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "User")
+
+
+@dataclass(frozen=True)
+class State:
+    """A unit as systemd has it; `main_pid` is 0 where no process is its main one."""
+
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    main_pid: int = 0
+    restarts: int = 0
+    user: str = ""
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it works; a service that waits for its next restart does not."""
+        return self.active in {"active", "reloading"}
+
+    @property
+    def words(self) -> str:
+        """As systemctl says it."""
+        return f"{self.active} ({self.sub})" if self.load == "loaded" else self.load
+
+
+class Manager(Protocol):
+    """What starts and stops services, and keeps what they print."""
+
+    def states(self, *units: str) -> dict[str, State]:
+        """Each unit's state."""
+
+    def act(self, verb: str, *units: str) -> Outcome:
+        """`systemctl VERB UNITS`, until it is done."""
+
+    def log(self, unit: str, since: float) -> list[str]:
+        """The last lines of a unit since a moment of the wall clock."""
+
+
+class Systemd:
+    """The one that runs this host."""
+
+    def states(self, *units: str) -> dict[str, State]:
+        """Each unit's state; `systemctl show` divides units by a blank line."""
+        if not units:
+            return {}
+        done = run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *units])
+        shown = [state(block) for block in done.out.rstrip("\n").split("\n\n")]
+        return {unit: shown[at] if at < len(shown) else State() for at, unit in enumerate(units)}
+
+    def act(self, verb: str, *units: str) -> Outcome:
+        """`systemctl VERB UNITS`; it waits for the job's end."""
+        return run(["systemctl", verb, *units], timeout_s=ACT_S)
+
+    def log(self, unit: str, since: float) -> list[str]:
+        """The journal's last lines."""
+        limits = (f"--since=@{int(since)}", f"--lines={LOG_LINES}", "--output=short-iso")
+        done = run(["journalctl", "--no-pager", "--quiet", f"--unit={unit}", *limits])
+        return done.out.splitlines()
+
+
+def state(block: str) -> State:
+    r"""What `systemctl show` prints of one unit.
+
+    >>> state("LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=7\nUser=shop")
+    State(load='loaded', active='active', sub='running', main_pid=7, restarts=0, user='shop')
+    """
+    shown = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    return State(
+        load=shown.get("LoadState", "not-found"),
+        active=shown.get("ActiveState", "inactive"),
+        sub=shown.get("SubState", "dead"),
+        main_pid=_number(shown.get("MainPID", "")),
+        restarts=_number(shown.get("NRestarts", "")),
+        user=shown.get("User", ""),
+    )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def assignments(text: str, section: str) -> Iterator[tuple[str, str]]:
+    r"""The directives of one section of a unit file, continued lines joined.
+
+    >>> list(assignments("[Unit]\nA=1\n[Service]\n# B=2\nC=3 \\\n  4\n", "Service"))
+    [('C', '3    4')]
+    """
+    now = ""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = line.strip()
+        if words.startswith("["):
+            now = words.strip("[]")
+        elif now == section and "=" in words and words[0] not in "#;":
+            name, _, value = words.partition("=")
+            yield name.strip(), value.strip()
+
+
+def split(value: str) -> list[str]:
+    """The words of a directive, unquoted; systemd's `%%` is one `%`."""
+    try:
+        words = shlex.split(value)
+    except ValueError:
+        words = value.split()
+    return [word.replace("%%", "%") for word in words]
+
+
+def enable(unit: str, text: str, folder: Path = Path(UNITS)) -> None:
+    """Make systemd start a unit of ours at boot, as its [Install] section says.
+
+    `systemctl enable` refuses a unit file that is a link (systemd#3832), and `disable` takes the
+    link itself away (systemd#1836); ours are links into the current generation. The links made
+    here are the ones that systemctl would make.
+    """
+    for name, value in assignments(text, "Install"):
+        if name == "WantedBy":
+            for target in split(value):
+                link = folder / f"{target}.wants" / unit
+                link.parent.mkdir(mode=0o755, exist_ok=True)
+                if not link.is_symlink():
+                    link.symlink_to(f"../{unit}")
+
+
+def disable(unit: str, folder: Path = Path(UNITS)) -> None:
+    """Take away what `enable` made, whatever the unit's file said then."""
+    for wants in folder.glob("*.wants"):
+        link = wants / unit
+        if link.is_symlink():
+            link.unlink()
+            with contextlib.suppress(OSError):  # others' links are still in it
+                wants.rmdir()
+
+
+def failed(done: Outcome, what: Sequence[str]) -> str:
+    """What did not work, in words."""
+    said = done.said[-1] if done.said else f"ended with {done.code}"
+    return f"systemctl {' '.join(what)}: {said}"

@@ -1,0 +1,412 @@
+# ruff: noqa: INP001 - Ansible finds a plugin by its folder
+"""Ansible's side of a switch of generations: what a host is handed, and what it says of it.
+
+Each task of the role is one verb, and registers what the host said under `advisor`. Nothing of a
+tree passes through a template or a command line: its bytes go to the target's program by standard
+input, and leave no file behind. No verb fails for what a host says but `conclude`, which ends the
+play once the whole batch is settled.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import math
+import secrets
+import shlex
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible.plugins.action import ActionBase
+
+ROLE = Path(__file__).resolve().parents[1]
+# In a checkout playbooks/ stands beside the package, in a wheel inside it. Of ours only what needs
+# the standard library alone is imported, so that nothing has to be installed.
+_BESIDE = (ROLE.parents[2], ROLE.parents[3])
+sys.path += [str(place) for place in _BESIDE if (place / "advisor" / "deploy").is_dir()][:1]
+
+from advisor.deploy import batches, parcel  # noqa: E402 - found by the line above
+from advisor.deploy.pack import pack  # noqa: E402
+from advisor.errors import AdvisorError  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PYTHON = "/usr/bin/python3"
+FOLDER = "/usr/local/lib/advisor"
+PROGRAM = f"{FOLDER}/switch.pyz"
+# The kinds of host beside the app's own, by the group of the inventory that they are in.
+GROUPS = {"load_balancer": "advisor_load_balancers", "monitoring": "advisor_monitoring"}
+# What the lab boots.
+TESTED = {"debian": ("12", "13")}
+POLL_S = 10
+# What an operation may take beyond the time for which it is held: its checks, and its return.
+MARGIN_S = 120
+INSTALL = f"""
+set -e
+umask 022
+mkdir -p {FOLDER}
+cat > {FOLDER}/.switch.pyz
+chmod 0755 {FOLDER}/.switch.pyz
+sync {FOLDER}/.switch.pyz
+mv -f {FOLDER}/.switch.pyz {PROGRAM}
+{PYTHON} -I {PROGRAM} install
+"""
+# A check runs from memory, of our own version, whichever one is there: it writes no file.
+FROM_MEMORY = """
+import os, runpy, sys
+memory = os.memfd_create("advisor")
+with os.fdopen(os.dup(memory), "wb") as stream:
+    stream.write(sys.stdin.buffer.read(int(sys.argv[1])))
+program = f"/proc/{os.getpid()}/fd/{memory}"
+sys.argv = [program, "check", "-"]
+runpy.run_path(program, run_name="__main__")
+"""
+
+
+class Trouble(AdvisorError):
+    """A host that is not as we need it; the message says how."""
+
+
+class Declined(AdvisorError):
+    """What the target's program refused, with the reason that it gives."""
+
+    def __init__(self, message: str, reason: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ActionModule(ActionBase):
+    """`advisor_switch: {verb: NAME, options: MAPPING}`: one of the methods below."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Carry out the verb."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self._vars = task_vars or {}
+        self._host = str(self._vars["inventory_hostname"])
+        self._options = self._task.args["options"]
+        verb = str(self._task.args["verb"])
+        try:
+            words = getattr(self, f"do_{verb}")()
+        except AdvisorError as error:
+            words = _refused(verb, error)
+        told = {**words, "verb": verb, "host": self._host}
+        return result | self._shown(told) | {"advisor": told}
+
+    def _shown(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """The result as Ansible's own output has it."""
+        shown: dict[str, Any] = {"changed": told["state"] in batches.CHANGED}
+        if told.get("diff"):
+            shown["diff"] = [_shown_difference(each) for each in told["diff"]]
+        if told["verb"] == "conclude":
+            shown["msg"] = batches.said(told)
+            shown["failed"] = not self._is_check and told["state"] not in batches.GOOD
+        return shown
+
+    @property
+    def _is_check(self) -> bool:
+        return bool(self._task.check_mode)
+
+    @property
+    def _seen(self) -> Mapping[str, Any]:
+        return self._told(batches.SEEN)
+
+    @property
+    def _batch(self) -> list[str]:
+        """The hosts of the batch as it began; one that was out of reach knows itself alone."""
+        return list(self._seen.get("batch") or [self._host])
+
+    def _told(self, step: str, host: str | None = None) -> batches.Told:
+        """What a host said last, up to a step."""
+        return batches.told(self._vars["hostvars"][host or self._host], step)
+
+    def _behind(self, step: str) -> str | None:
+        """What keeps the batch from going on; hosts that Ansible has given up count."""
+        batch = {host: self._told(step, host) for host in self._batch}
+        return batches.behind(self._host, step, batch)
+
+    def do_look(self) -> batches.Told:
+        """What the host is and has, and whether there is anything to do."""
+        batch = [str(host) for host in self._vars["ansible_play_batch"]]
+        try:
+            return {"batch": batch} | self._look()
+        except AdvisorError as error:
+            return {"batch": batch} | _refused("look", error)
+
+    def _look(self) -> batches.Told:
+        handed = self._parcel()
+        if handed is None and self._options["verb"] == "apply":
+            return {"state": "nothing", "rests": True}
+        components = self._options["components"]
+        asked = {
+            "commands": handed.needs(components) if handed else {},
+            "user": handed.own_user if handed else None,
+        }
+        found = self._json(
+            shlex.join([PYTHON, "-I", "-", json.dumps(asked)]),
+            (ROLE / "files" / "look.py").read_bytes(),
+        )
+        _check(found)
+        status = found["status"] or {}
+        if self._options["verb"] == "list":
+            return {"state": "listed", "rests": True, "status": status}
+        app = handed.app if handed else self._app(status)
+        same = handed is not None and components is None and _has(status, handed)
+        peers = handed.install["peers"] if handed else found["peers"].get(app, [])
+        # A host that has nothing yet gets no requests that a drain could spare.
+        behind = app in (status.get("apps") or {}) and not same and self._balancers()
+        return {
+            "state": "unchanged" if same else "seen",
+            "rests": same,
+            "app": app,
+            "current": status.get("current"),
+            "program": found["program"],
+            "missing": found["missing"],
+            "user": asked["user"] if found["lacks_user"] else None,
+            "prepare": _prepared(found),
+            "peer": parcel.peer_of(peers, *self._names()) if behind else None,
+            "proxy": handed.install["proxy"] if handed else None,
+        }
+
+    def _parcel(self) -> parcel.Parcel | None:
+        """This host's part of the tree; null where it has none, or none is asked for."""
+        if self._options["verb"] != "apply":
+            return None
+        parts = self._parts()
+        folder = Path(self._loader.path_dwim(str(self._options["tree"])))
+        return parcel.parcel(parcel.read_tree(parcel.tree_for(folder, self._host, parts)), parts)
+
+    def _parts(self) -> list[str]:
+        """The kinds of host that this one is: what it is told, or what its groups say."""
+        if self._options["parts"]:
+            return [str(part) for part in self._options["parts"]]
+        names = self._vars.get("group_names") or []
+        return [part for part, group in GROUPS.items() if group in names] or ["app"]
+
+    def _balancers(self) -> list[str]:
+        """The load balancers of the inventory."""
+        return list(self._vars["groups"].get(GROUPS["load_balancer"], []))
+
+    def _names(self) -> list[str | None]:
+        """What a load balancer may call this host."""
+        return [self._options["peer"], self._vars.get("ansible_host"), self._host]
+
+    def _app(self, status: Mapping[str, Any]) -> str:
+        """The app to roll back: the one that is named, or the only one."""
+        apps, named = sorted(status.get("apps") or {}), self._options["app"]
+        if not apps or (named and named not in apps):
+            raise Trouble(
+                f"there is no app {named} of ours" if named else "there is no app of ours",
+                remedy=f"There are: {', '.join(apps)}." if apps else "Apply a tree first.",
+            )
+        if not named and len(apps) > 1 and not self._options["all_apps"]:
+            raise Trouble(
+                f"there are several apps: {', '.join(apps)}",
+                remedy="Name one: --app NAME; or roll the whole host back: --all-apps.",
+            )
+        return str(named or apps[0])
+
+    def do_check(self) -> batches.Told:
+        """What a switch would change, and which load balancers have to know of it before."""
+        program = pack()
+        command = [PYTHON, "-I", "-c", FROM_MEMORY, str(len(program))]
+        request = self._request(secrets.token_hex(8), check=True)
+        found = batches.of_operation(_answered(self._json(shlex.join(command), program + request)))
+        drains = self._seen["peer"] and parcel.restarts(found["changed"])
+        balancers = self._balancers()
+        found |= {"drains": balancers if drains else [], "missing": list(self._seen["missing"])}
+        return batches.before_its_user(found, self._seen["user"])
+
+    def do_drain(self) -> batches.Told:
+        """Ask a load balancer to send this host nothing; the lease ends by itself."""
+        return self._balance("drain")
+
+    def do_undrain(self) -> batches.Told:
+        """Ask it to send requests again."""
+        return self._balance("undrain")
+
+    def _balance(self, verb: str) -> batches.Told:
+        app, peer = str(self._seen["app"]), str(self._seen["peer"])
+        lease = parcel.drain(app, peer, float(self._options["lease_s"]))
+        return self._switch(verb, "-", data=lease)
+
+    def do_switch(self) -> batches.Told:
+        """Hand the tree over, and wait until the host holds it or has taken it back."""
+        behind = self._behind(batches.SEEN)
+        if behind:
+            return batches.refused("batch", behind, "Mend that host, or leave it out: --limit.")
+        self._install()
+        return self._operate(self._request(secrets.token_hex(8)))
+
+    def _request(self, id_: str, **fields: Any) -> bytes:
+        """The request that the options ask for; `fields` take the place of theirs."""
+        options = self._options
+        asked = {
+            "id": id_,
+            "by": f"{getpass.getuser()}@{socket.gethostname()}",
+            "verb": options["verb"],
+            "components": options["components"],
+            "to": options["to"],
+            "all_apps": options["all_apps"],
+            "overwrite": options["overwrite"],
+            "dwell_s": float(options["dwell_s"]),
+            "deadline_s": self._deadline_s(),
+            "expected_current": self._seen["current"] or 0,
+            **fields,
+        }
+        handed = self._parcel() if asked["verb"] == "apply" else None
+        return parcel.request(handed, str(self._seen["app"]), **asked)
+
+    def _deadline_s(self) -> float:
+        """Hosts take turns, as many at once as Ansible has forks: each is held until the last."""
+        hostvars = self._vars["hostvars"]
+        checked = (hostvars[host].get("advisor_checked") for host in self._batch)
+        drained = any((each or {}).get("advisor", {}).get("drains") for each in checked)
+        at_once = 1 if drained else int(self._vars.get("ansible_forks") or 5)
+        return float(self._options["deadline_s"]) * math.ceil(len(self._batch) / at_once)
+
+    def _operate(self, request: bytes) -> batches.Told:
+        asked = self._switch("request", "-", data=request)
+        return self._wait(str(asked["id"]), batches.RESTING)
+
+    def _answer(self, verb: str, id_: str) -> None:
+        """Tell the target to commit or to return; how it ends is asked by `_wait`."""
+        self._switch(verb, id_, "--seconds", "0")
+
+    def _wait(self, id_: str, states: frozenset[str]) -> batches.Told:
+        """The operation once it is in one of these states: many short questions, no long one."""
+        until = time.monotonic() + self._deadline_s() + MARGIN_S
+        while True:
+            found = self._switch("wait", id_, "--seconds", str(POLL_S))
+            if found["state"] in states:
+                return batches.of_operation(found)
+            if time.monotonic() > until:
+                raise Trouble(
+                    f"the switch there does not end: it is {found['state']}",
+                    remedy="See journalctl -u advisor-switch.service there; it returns by itself.",
+                )
+            time.sleep(0.1)
+
+    def do_settle(self) -> batches.Told:
+        """Commit what is held, where the whole batch is; return it otherwise."""
+        mine = self._told(batches.SWITCHED)
+        if mine["state"] != "held":
+            return mine
+        behind = self._behind(batches.SWITCHED)
+        self._answer("return" if behind else "commit", mine["id"])
+        return self._wait(mine["id"], batches.TERMINAL) | {"because": behind}
+
+    def do_take_back(self) -> batches.Told:
+        """Undo a commit beside a host that did not get as far: a batch is one."""
+        mine = self._told(batches.SETTLED)
+        behind = self._behind(batches.SETTLED)
+        if mine["state"] != "committed" or not behind:
+            return mine
+        if mine["from"] is None:
+            return batches.no_way_back(mine, behind)
+        id_ = secrets.token_hex(8)
+        back = {"verb": "rollback", "to": mine["from"], "components": None, "all_apps": False}
+        found = self._operate(self._request(id_, **back, expected_current=mine["generation"]))
+        if found["state"] == "held":
+            self._answer("commit", id_)
+            found = self._wait(id_, batches.TERMINAL)
+        return batches.taken_back(mine, found, behind)
+
+    def do_conclude(self) -> batches.Told:
+        """How it went on this host."""
+        known = self._vars["hostvars"][self._host]
+        checked = known.get("advisor_checked") or {}
+        if self._is_check and batches.is_taken(checked):
+            words = batches.told({batches.SEEN: checked}, batches.SEEN)
+        else:
+            words = self._told(batches.TAKEN_BACK)
+        drains = (known.get("advisor_drained") or {}).get("results") or []
+        return batches.outcome(words, is_check=self._is_check, drains=drains)
+
+    def _install(self) -> None:
+        """Put our program on the target where it is not the same, whole or not at all."""
+        program = pack()
+        if self._seen["program"] != hashlib.sha256(program).hexdigest():
+            _answered(self._json(INSTALL, program))
+
+    def _switch(self, *arguments: str, data: bytes = b"") -> dict[str, Any]:
+        """What the target's program says."""
+        return _answered(self._json(shlex.join([PYTHON, "-I", PROGRAM, *arguments]), data))
+
+    def _json(self, command: str, data: bytes) -> dict[str, Any]:
+        """The object that a command prints; with some input Ansible asks for no terminal."""
+        done = self._low_level_execute_command(command, in_data=data or b"\n")
+        text = done["stdout"]
+        try:
+            found: dict[str, Any] = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
+        except ValueError:
+            lines = " / ".join([*done["stderr"].splitlines(), *text.splitlines()][-3:])
+            raise Trouble(
+                f"no answer (status {done['rc']}): {lines}"[:400],
+                remedy="The target needs Python 3, and Ansible to become root there.",
+            ) from None
+        return found
+
+
+def _refused(verb: str, error: AdvisorError) -> batches.Told:
+    """A host's words for an error: the reason of its own program, where it gave one."""
+    words = batches.refused(verb, error.message, error.remedy or "")
+    return words | {"reason": error.reason} if getattr(error, "reason", None) else words
+
+
+def _answered(found: dict[str, Any]) -> dict[str, Any]:
+    """What a verb of the target's program says; `Declined` or `Trouble` where that is no answer."""
+    if "refused" in found:
+        raise Declined(str(found["refused"]), found.get("reason") or {})
+    if "error" in found:
+        raise Trouble(str(found["error"]), remedy="See the disk and /var/lib/advisor there.")
+    return found
+
+
+def _shown_difference(each: Mapping[str, Any]) -> dict[str, str]:
+    """One file's difference, by the keys that Ansible shows."""
+    return {
+        "before": each["before"] or "",
+        "after": each["after"] or "",
+        "before_header": each["path"],
+        "after_header": each["path"],
+    }
+
+
+def _prepared(found: Mapping[str, Any]) -> list[str]:
+    """The roles that have something to bring: a daemon, or the app's user."""
+    roles = [*found["missing"], *(["app_service"] if found["lacks_user"] else [])]
+    return list(dict.fromkeys(roles))
+
+
+def _has(status: Mapping[str, Any], handed: parcel.Parcel) -> bool:
+    """Whether a host has exactly these files, as they were installed, and nothing is under way."""
+    there = (status.get("apps") or {}).get(handed.app) or {}
+    at_rest = (status.get("operation") or {}).get("state") in {None, *batches.TERMINAL}
+    same = there.get("manifest") == handed.manifest_digest and not there.get("drift")
+    return bool(same and at_rest)
+
+
+def _check(found: Mapping[str, Any]) -> None:
+    """Raise `Trouble` for a host on which none of this was ever tested."""
+    name, version = found["system"]["id"], found["system"]["version"]
+    if version not in TESTED.get(name, ()):
+        raise Trouble(
+            f"{name} {version} is untested: nothing was done",
+            remedy="Debian 12 and 13 are tested.",
+        )
+    if not found["is_root"]:
+        raise Trouble("root is needed", remedy="Let Ansible become root there.")
+    if not found["has_systemd"]:
+        raise Trouble("systemd does not run there", remedy="Name a host that it has booted.")
+    if "broken" in (found["status"] or {}):
+        raise Trouble(
+            f"the switch there does not answer: {found['status']['broken']}",
+            remedy=f"Remove {PROGRAM}, and apply again.",
+        )

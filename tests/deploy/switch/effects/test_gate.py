@@ -1,0 +1,244 @@
+"""The gate before a real Gunicorn and a real nginx, each with every way to be ill."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from advisor.deploy.switch import gate as gate_
+from tests.deploy.switch.effects.conftest import (
+    CONF,
+    CONFIG,
+    SERVICE,
+    SITE,
+    install,
+    listens,
+    until,
+)
+
+if TYPE_CHECKING:
+    from advisor.deploy.switch.documents import Install, Refusal
+    from advisor.deploy.switch.effects import Host
+    from advisor.deploy.switch.services import Baseline
+    from tests.deploy.switch.effects.conftest import Machine
+
+pytestmark = pytest.mark.daemon
+DWELL_S = 1.5
+CHANGED = frozenset({CONFIG.path})
+CANARY = "canary-of-the-environment"
+
+
+@pytest.fixture
+def app(machine: Machine) -> Install:
+    """The app behind nginx, both up."""
+    machine.start_app()
+    machine.start_nginx()
+    return install(health=machine.health())
+
+
+def applied(host: Host, app: Install, changed: frozenset[str] = CHANGED) -> None:
+    assert host.activate(app, app, changed) is None
+
+
+def gated(
+    host: Host, app: Install, before: Baseline | None = None
+) -> tuple[Refusal | None, dict[str, object], float]:
+    began = time.monotonic()
+    refusal, figures = host.gate(app, before, DWELL_S)
+    return refusal, figures, time.monotonic() - began
+
+
+def test_a_reload_of_both_passes(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    before = host.baseline(app, 1.0)
+    assert before is not None
+    assert before.errors == 0
+    assert len(before.times_s) > 10
+    applied(host, app, frozenset({CONFIG.path, SITE.path}))
+    assert ("reload", SERVICE) in machine.services.acts
+    assert ("reload", "nginx.service") in machine.services.acts
+    refusal, figures, _ = gated(host, app, before)
+    assert refusal is None
+    after = figures["after"]
+    assert isinstance(after, dict)
+    assert after["failed"] == 0
+    assert after["requests"] >= 20
+    assert {"p50_s", "p95_s"} <= set(after)
+    assert "tls" not in figures
+
+
+def test_a_restart_passes_once_the_app_has_come_up(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    machine.services.act("stop", SERVICE)
+    applied(host, app)
+    assert ("restart", SERVICE) in machine.services.acts
+    refusal, figures, _ = gated(host, app)
+    assert refusal is None
+    assert "came_up_s" in figures
+
+
+def test_300_ms_slower_is_taken_back(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    before = host.baseline(app, 1.5)
+    applied(host, app)
+    machine.mode("slow 0.3")
+    refusal, _, _ = gated(host, app, before)
+    assert refusal is not None
+    assert refusal.step == "gate"
+    assert "worse than before: p50 went from" in refusal.message
+    assert refusal.url == "http://shop.example/healthz"
+    assert refusal.status == 200
+    assert refusal.look
+
+
+def test_an_app_that_was_as_slow_before_is_not(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    machine.mode("slow 0.05")
+    before = host.baseline(app, 1.5)
+    applied(host, app)
+    assert gated(host, app, before)[0] is None
+
+
+def test_answers_that_fail_end_it_at_once(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    applied(host, app)
+    machine.mode("wrong")
+    refusal, _, took_s = gated(host, app)
+    assert refusal is not None
+    assert refusal.message == "the health route answered 500"
+    assert refusal.status == 500
+    assert refusal.url == "http://shop.example/healthz"
+    assert took_s < DWELL_S + 5
+
+
+def test_health_that_hangs_ends_early(
+    machine: Machine, app: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_, "QUIET_S", 1.0)
+    host = machine.host()
+    applied(host, app, frozenset({SITE.path}))
+    machine.mode("hang")
+    refusal, _, took_s = gated(host, app)
+    assert refusal is not None
+    assert refusal.message == "the health route did not answer within 2 s"
+    assert refusal.status is None
+    assert took_s < 12
+    machine.services.units[SERVICE].stop()
+
+
+def test_an_app_that_takes_its_master_along_is_dead(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    applied(host, app)
+    machine.mode("ends")
+    refusal, _, took_s = gated(host, app)
+    assert refusal is not None
+    assert refusal.message == f"{SERVICE} is failed (dead)"
+    assert took_s < DWELL_S + 5
+
+
+def test_workers_that_die_are_seen(
+    machine: Machine, app: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_, "QUIET_S", 1.0)
+    host = machine.host()
+    applied(host, app)
+    machine.mode("dies")
+    refusal, _, took_s = gated(host, app)
+    assert refusal is not None
+    assert took_s < 15
+
+
+def test_a_start_again_by_systemd_is_seen(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    applied(host, app)
+    machine.services.units[SERVICE].restarts = 1
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert refusal.message == f"{SERVICE} died and was started again 1 times"
+
+
+@pytest.mark.parametrize("unit", [SERVICE, "nginx.service"])
+def test_a_reload_that_does_nothing(
+    machine: Machine, app: Install, unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_, "RENEWED_S", 0.5)
+    machine.services.units[unit].reload_signal = None
+    host = machine.host()
+    applied(host, app, frozenset({CONFIG.path if unit == SERVICE else SITE.path}))
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert refusal.message == f"{unit} answered the reload, and its old processes still serve"
+
+
+def test_a_reload_that_nginx_refuses_leaves_old_workers(
+    machine: Machine, app: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_, "RENEWED_S", 0.5)
+    machine.put("/etc/nginx/conf.d/taken.conf", f"server {{ listen 192.0.2.1:{machine.port}; }}\n")
+    host = machine.host()
+    applied(host, app, frozenset({SITE.path}))
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert "nginx.service answered the reload" in refusal.message
+    assert any("bind() to 192.0.2.1" in line for line in refusal.lines)
+
+
+def test_a_configuration_that_ends_the_master(machine: Machine, app: Install) -> None:
+    """HUP reads the file in the master: what raises there ends it."""
+    host = machine.host()
+    machine.generation(1, {CONFIG.path: "raise SystemExit(3)\n"})
+    applied(host, app)
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert SERVICE in refusal.message
+    # systemd would have ended what the master left behind.
+    until(lambda: not listens(machine.app_port), "end of the workers")
+    machine.generation(1, {CONFIG.path: CONF})
+    applied(host, app)
+    assert gated(host, app)[0] is None
+
+
+def test_no_secret_is_in_what_is_said(machine: Machine, app: Install) -> None:
+    machine.put("/etc/shop/env", f"SECRET={CANARY}\n")
+    machine.put(f"/etc/systemd/system/{SERVICE}", "[Service]\nEnvironmentFile=/etc/shop/env\n")
+    machine.services.units[SERVICE].environment["SECRET"] = CANARY
+    machine.services.act("stop", SERVICE)
+    machine.mode("broken import")
+    host = machine.host()
+    applied(host, app)
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert any("though SECRET is $SECRET" in line for line in refusal.lines)
+    assert CANARY not in str(refusal)
+
+
+def test_where_nothing_answers_http_the_units_alone_are_watched(machine: Machine) -> None:
+    machine.start_app()
+    host = machine.host()
+    app = install([CONFIG], proxy=None)
+    assert host.baseline(app, 1.0) is None
+    applied(host, app)
+    assert gated(host, app)[0] is None
+    machine.services.units[SERVICE].stop()
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert refusal.url is None
+
+
+def test_an_unhealthy_app_is_refused_before_anything(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    assert host.live_problems(app, []) is None
+    machine.mode("wrong")
+    refusal = host.live_problems(app, [])
+    assert refusal is not None
+    assert refusal.step == "live"
+    assert "unhealthy before the apply: its health route answered 500" in refusal.message
+    assert (refusal.url, refusal.status) == ("http://shop.example/healthz", 500)
+    # One that is not there yet, or is rolled back, need not be well.
+    assert host.live_problems(None, [app]) is None
+    machine.services.act("stop", SERVICE)
+    refusal = host.live_problems(app, [])
+    assert refusal is not None
+    assert f"{SERVICE} is failed (dead) before the apply" in refusal.message

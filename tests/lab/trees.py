@@ -1,0 +1,56 @@
+"""Trees of the shop, rendered for hosts of the lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from advisor.documents import Recommendation
+from advisor.files import load, validate
+from advisor.render import render, write
+
+if TYPE_CHECKING:
+    from tests.lab.host import Host
+
+CASE = Path(__file__).parents[1] / "render" / "cases" / "asgi" / "recommendation.yml"
+# What each base has; rendering decides by them what a file may say.
+VERSIONS = {
+    "nginx": "/usr/sbin/nginx -v 2>&1 | grep -o '[0-9.]*$'",
+    "openssl": "openssl version | cut -d' ' -f2",
+    "systemd": "systemctl --version | sed -n '1s/systemd \\([0-9]*\\).*/\\1/p'",
+    "gunicorn": "/srv/venv/bin/gunicorn --version | grep -o '[0-9.]*$'",
+}
+INTENT: dict[str, Any] = {
+    "app.module": "main:app",
+    "app.directory": "/srv/shop",
+    "app.virtualenv": "/srv/venv",
+    "app.environment": {},
+    "app.environment_file": None,
+    "app.writable": [],
+    "app.health": "/healthz",
+    "static": {},
+}
+
+
+def shop(
+    host: Host,
+    folder: Path,
+    settings: dict[str, Any] | None = None,
+    *,
+    knobs: dict[str, Any] | None = None,
+    **intent: Any,
+) -> Path:
+    """The shop's tree for this host; `knobs` are its environment's, `app__user` is app.user."""
+    data = load(CASE)
+    data["app"]["module"] = INTENT["app.module"]
+    stated = {key.replace("__", "."): value for key, value in intent.items()}
+    environment = {f"SHOP_{name.upper()}": str(value) for name, value in (knobs or {}).items()}
+    for key, value in (INTENT | {"app.environment": environment} | stated).items():
+        data["intent"][key] = {"value": value, "from": "config"}
+    for name, command in VERSIONS.items():
+        data["components"][name] = {"version": host.run(command).out.strip()}
+    for setting in data["settings"]:
+        setting["value"] = (settings or {}).get(setting["id"], setting["value"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write(render(validate(Recommendation, data, name="case")), folder, overwrite=True)
+    return folder
