@@ -108,9 +108,7 @@ class Client:
     def _connected(self) -> http.client.HTTPConnection:
         """To the address itself; the proxy learns the name from Host and, by TLS, from SNI."""
         health = self._health
-        plain = socket.create_connection((health.address, health.port), self._timeout_s)
-        # Small answers are not held back for an acknowledgement.
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain = self._unix() if health.address.startswith("/") else self._tcp()
         connection = http.client.HTTPConnection(health.address, health.port)
         if health.scheme == "https":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -120,6 +118,24 @@ class Client:
         else:
             connection.sock = plain
         return connection
+
+    def _tcp(self) -> socket.socket:
+        where = (self._health.address, self._health.port)
+        plain = socket.create_connection(where, self._timeout_s)
+        # Small answers are not held back for an acknowledgement.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return plain
+
+    def _unix(self) -> socket.socket:
+        """An app that no proxy of ours stands before, at its own socket."""
+        plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        plain.settimeout(self._timeout_s)
+        try:
+            plain.connect(self._health.address)
+        except OSError:
+            plain.close()
+            raise
+        return plain
 
 
 def paced(client: Client, seconds: float, *, at_least: int = 1) -> Iterator[Answer]:

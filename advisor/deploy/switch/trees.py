@@ -146,11 +146,11 @@ def _mixed_install(old: Tree, new: Tree, components: frozenset[str]) -> bytes:
     by_unit = {_name(unit): "systemd" for unit in [*before.get("units", []), *after["units"]]}
     by_unit |= {row["target"].rpartition("/")[2]: _component(row["path"]) for row in rows}
     mix = {**after, "files": chosen("files", by_path), "units": chosen("units", by_unit)}
-    # Without the proxy's own files nothing answers at the health route through it.
+    # Without the proxy's own files nothing answers through it: the app itself is asked.
     proxy = after.get("proxy")
     parts = {_component(row["path"]) for row in mix["files"]}
     if proxy is not None and not parts & {proxy, "load_balancer"}:
-        mix["health"] = None
+        mix |= {"health": after.get("direct") if mix["units"] else None, "proxy": None}
     return f"{json.dumps(mix, indent=2)}\n".encode()
 
 

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.deploy.switch.documents import INSTALL_PATH, Install, Refusal, Refused, Request
+from advisor.deploy.switch.documents import (
+    INSTALL_PATH,
+    MANIFEST_PATH,
+    Install,
+    Refusal,
+    Refused,
+    Request,
+)
 from advisor.deploy.switch.trees import check_whole, edits, mixed
-from tests.deploy.switch.core.made import TARGETS, asked, tree
+from tests.deploy.switch.core.made import TARGETS, asked, tree, whole
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
@@ -137,6 +144,18 @@ def test_a_mix_is_as_whole_as_a_rendered_tree(old: set[str], new: set[str], data
     assert {path for path in everything if not path.startswith(".")} == set(after) - {
         path for path in after if path.startswith(".")
     }
+
+
+def test_without_its_proxys_files_the_app_itself_is_asked() -> None:
+    direct = {"scheme": "http", "address": "/run/shop.sock", "port": 0, "host": "s", "path": "/"}
+    files = {path: content for path, content in tree().items() if path != MANIFEST_PATH}
+    after = whole({**files, INSTALL_PATH: installed(direct=direct).encode()})
+    mix = check_whole(mixed(None, after, frozenset({"systemd"})), "shop")
+    assert mix.health is not None
+    assert (mix.health.address, mix.proxy) == ("/run/shop.sock", None)
+    both = check_whole(mixed(None, after, frozenset({"systemd", "nginx"})), "shop")
+    assert both.health is not None
+    assert (both.health.port, both.proxy) == (80, "nginx")
 
 
 def test_an_edit_survives_a_mix_as_an_edit() -> None:
