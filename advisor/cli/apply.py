@@ -21,6 +21,9 @@ LimitOption = Annotated[
     str | None, typer.Option(metavar="PATTERN", help="Only these hosts of the inventory.")
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show Ansible's output on stderr.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what was edited on the host; it is saved.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -33,9 +36,7 @@ def command(
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; show what would change (exit 1).")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace what was edited on the host; it is saved.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     dwell: Annotated[
         str | None,
         typer.Option("--dwell", metavar="S", help="Seconds to watch the app before it counts."),

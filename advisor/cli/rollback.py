@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from advisor.cli.apply import InventoryOption, JsonOption, LimitOption, VerboseOption, say
+from advisor.cli.apply import (
+    InventoryOption,
+    JsonOption,
+    LimitOption,
+    OverwriteOption,
+    VerboseOption,
+    say,
+)
 
 
 def command(
@@ -26,6 +33,7 @@ def command(
     all_apps: Annotated[
         bool, typer.Option("--all-apps", help="Every app of the host goes back together.")
     ] = False,
+    overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -51,7 +59,15 @@ def command(
         if any(each["state"] != "listed" for each in found):
             raise Refused("not every host could say what it has")
         return
-    found = rollback(where, to=number, app=name, all_apps=all_apps, verbose=verbose, on_event=say)
+    found = rollback(
+        where,
+        to=number,
+        app=name,
+        all_apps=all_apps,
+        overwrite=overwrite,
+        verbose=verbose,
+        on_event=say,
+    )
     typer.echo(
         json.dumps({"hosts": found}, indent=2) if as_json else report.text(found).rstrip("\n")
     )

@@ -79,12 +79,14 @@ def rollback(
     to: int | None = None,
     app: str | None = None,
     all_apps: bool = False,
+    overwrite: bool = False,
     verbose: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> list[Outcome]:
     """Go back to an older generation: of one app, or, with `all_apps`, of everything of ours."""
     variables: dict[str, Any] = {"advisor_app": app or "", "advisor_all_apps": all_apps}
     variables |= {"advisor_to": to} if to is not None else {}
+    variables |= {"advisor_overwrite": True} if overwrite else {}
     played = run_playbook("rollback.yml", hosts, variables, verbose=verbose, on_event=on_event)
     return outcomes(played.events)
 

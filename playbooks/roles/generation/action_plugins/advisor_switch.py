@@ -10,14 +10,10 @@ play once the whole batch is settled.
 from __future__ import annotations
 
 import getpass
-import hashlib
-import json
 import math
 import secrets
-import shlex
 import socket
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,55 +25,17 @@ ROLE = Path(__file__).resolve().parents[1]
 _BESIDE = (ROLE.parents[2], ROLE.parents[3])
 sys.path += [str(place) for place in _BESIDE if (place / "advisor" / "deploy").is_dir()][:1]
 
-from advisor.deploy import batches, parcel  # noqa: E402 - found by the line above
-from advisor.deploy.pack import pack  # noqa: E402
+from advisor.deploy import batches, parcel, seen  # noqa: E402 - found by the line above
+from advisor.deploy.target import Target, Trouble  # noqa: E402
 from advisor.errors import AdvisorError  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PYTHON = "/usr/bin/python3"
-FOLDER = "/usr/local/lib/advisor"
-PROGRAM = f"{FOLDER}/switch.pyz"
 # The kinds of host beside the app's own, by the group of the inventory that they are in.
 GROUPS = {"load_balancer": "advisor_load_balancers", "monitoring": "advisor_monitoring"}
-# What the lab boots.
-TESTED = {"debian": ("12", "13")}
-POLL_S = 10
 # What an operation may take beyond the time for which it is held: its checks, and its return.
 MARGIN_S = 120
-INSTALL = f"""
-set -e
-umask 022
-mkdir -p {FOLDER}
-cat > {FOLDER}/.switch.pyz
-chmod 0755 {FOLDER}/.switch.pyz
-sync {FOLDER}/.switch.pyz
-mv -f {FOLDER}/.switch.pyz {PROGRAM}
-{PYTHON} -I {PROGRAM} install
-"""
-# A check runs from memory, of our own version, whichever one is there: it writes no file.
-FROM_MEMORY = """
-import os, runpy, sys
-memory = os.memfd_create("advisor")
-with os.fdopen(os.dup(memory), "wb") as stream:
-    stream.write(sys.stdin.buffer.read(int(sys.argv[1])))
-program = f"/proc/{os.getpid()}/fd/{memory}"
-sys.argv = [program, "check", "-"]
-runpy.run_path(program, run_name="__main__")
-"""
-
-
-class Trouble(AdvisorError):
-    """A host that is not as we need it; the message says how."""
-
-
-class Declined(AdvisorError):
-    """What the target's program refused, with the reason that it gives."""
-
-    def __init__(self, message: str, reason: Mapping[str, Any]) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class ActionModule(ActionBase):
@@ -91,6 +49,9 @@ class ActionModule(ActionBase):
         self._vars = task_vars or {}
         self._host = str(self._vars["inventory_hostname"])
         self._options = self._task.args["options"]
+        self._target = Target(
+            lambda line, data: self._low_level_execute_command(line, in_data=data)
+        )
         verb = str(self._task.args["verb"])
         try:
             words = getattr(self, f"do_{verb}")()
@@ -98,6 +59,10 @@ class ActionModule(ActionBase):
             words = _refused(verb, error)
         told = {**words, "verb": verb, "host": self._host}
         return result | self._shown(told) | {"advisor": told}
+
+    def _execute(self, line: str, data: bytes) -> dict[str, Any]:
+        done: dict[str, Any] = self._low_level_execute_command(line, in_data=data)
+        return done
 
     def _shown(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """The result as Ansible's own output has it."""
@@ -148,16 +113,13 @@ class ActionModule(ActionBase):
             "commands": handed.needs(components) if handed else {},
             "user": handed.own_user if handed else None,
         }
-        found = self._json(
-            shlex.join([PYTHON, "-I", "-", json.dumps(asked)]),
-            (ROLE / "files" / "look.py").read_bytes(),
-        )
-        _check(found)
+        found = self._target.look((ROLE / "files" / "look.py").read_bytes(), asked)
+        seen.check(found)
         status = found["status"] or {}
         if self._options["verb"] == "list":
             return {"state": "listed", "rests": True, "status": status}
         app = handed.app if handed else self._app(status)
-        same = handed is not None and components is None and _has(status, handed)
+        same = handed is not None and components is None and seen.has(status, handed)
         peers = handed.install["peers"] if handed else found["peers"].get(app, [])
         # A host that has nothing yet gets no requests that a drain could spare.
         behind = app in (status.get("apps") or {}) and not same and self._balancers()
@@ -169,7 +131,7 @@ class ActionModule(ActionBase):
             "program": found["program"],
             "missing": found["missing"],
             "user": asked["user"] if found["lacks_user"] else None,
-            "prepare": _prepared(found),
+            "prepare": seen.prepared(found),
             "peer": parcel.peer_of(peers, *self._names()) if behind else None,
             "proxy": handed.install["proxy"] if handed else None,
         }
@@ -214,10 +176,8 @@ class ActionModule(ActionBase):
 
     def do_check(self) -> batches.Told:
         """What a switch would change, and which load balancers have to know of it before."""
-        program = pack()
-        command = [PYTHON, "-I", "-c", FROM_MEMORY, str(len(program))]
         request = self._request(secrets.token_hex(8), check=True)
-        found = batches.of_operation(_answered(self._json(shlex.join(command), program + request)))
+        found = batches.of_operation(self._target.check(request))
         drains = self._seen["peer"] and parcel.restarts(found["changed"])
         balancers = self._balancers()
         found |= {"drains": balancers if drains else [], "missing": list(self._seen["missing"])}
@@ -234,14 +194,14 @@ class ActionModule(ActionBase):
     def _balance(self, verb: str) -> batches.Told:
         app, peer = str(self._seen["app"]), str(self._seen["peer"])
         lease = parcel.drain(app, peer, float(self._options["lease_s"]))
-        return self._switch(verb, "-", data=lease)
+        return self._target.switch(verb, "-", data=lease)
 
     def do_switch(self) -> batches.Told:
         """Hand the tree over, and wait until the host holds it or has taken it back."""
         behind = self._behind(batches.SEEN)
         if behind:
             return batches.refused("batch", behind, "Mend that host, or leave it out: --limit.")
-        self._install()
+        self._target.install(self._seen["program"])
         return self._operate(self._request(secrets.token_hex(8)))
 
     def _request(self, id_: str, **fields: Any) -> bytes:
@@ -272,26 +232,12 @@ class ActionModule(ActionBase):
         return float(self._options["deadline_s"]) * math.ceil(len(self._batch) / at_once)
 
     def _operate(self, request: bytes) -> batches.Told:
-        asked = self._switch("request", "-", data=request)
+        asked = self._target.switch("request", "-", data=request)
         return self._wait(str(asked["id"]), batches.RESTING)
 
-    def _answer(self, verb: str, id_: str) -> None:
-        """Tell the target to commit or to return; how it ends is asked by `_wait`."""
-        self._switch(verb, id_, "--seconds", "0")
-
     def _wait(self, id_: str, states: frozenset[str]) -> batches.Told:
-        """The operation once it is in one of these states: many short questions, no long one."""
-        until = time.monotonic() + self._deadline_s() + MARGIN_S
-        while True:
-            found = self._switch("wait", id_, "--seconds", str(POLL_S))
-            if found["state"] in states:
-                return batches.of_operation(found)
-            if time.monotonic() > until:
-                raise Trouble(
-                    f"the switch there does not end: it is {found['state']}",
-                    remedy="See journalctl -u advisor-switch.service there; it returns by itself.",
-                )
-            time.sleep(0.1)
+        found = self._target.wait(id_, states, self._deadline_s() + MARGIN_S)
+        return batches.of_operation(found)
 
     def do_settle(self) -> batches.Told:
         """Commit what is held, where the whole batch is; return it otherwise."""
@@ -299,7 +245,7 @@ class ActionModule(ActionBase):
         if mine["state"] != "held":
             return mine
         behind = self._behind(batches.SWITCHED)
-        self._answer("return" if behind else "commit", mine["id"])
+        self._target.answer("return" if behind else "commit", mine["id"])
         return self._wait(mine["id"], batches.TERMINAL) | {"because": behind}
 
     def do_take_back(self) -> batches.Told:
@@ -314,7 +260,7 @@ class ActionModule(ActionBase):
         back = {"verb": "rollback", "to": mine["from"], "components": None, "all_apps": False}
         found = self._operate(self._request(id_, **back, expected_current=mine["generation"]))
         if found["state"] == "held":
-            self._answer("commit", id_)
+            self._target.answer("commit", id_)
             found = self._wait(id_, batches.TERMINAL)
         return batches.taken_back(mine, found, behind)
 
@@ -329,44 +275,11 @@ class ActionModule(ActionBase):
         drains = (known.get("advisor_drained") or {}).get("results") or []
         return batches.outcome(words, is_check=self._is_check, drains=drains)
 
-    def _install(self) -> None:
-        """Put our program on the target where it is not the same, whole or not at all."""
-        program = pack()
-        if self._seen["program"] != hashlib.sha256(program).hexdigest():
-            _answered(self._json(INSTALL, program))
-
-    def _switch(self, *arguments: str, data: bytes = b"") -> dict[str, Any]:
-        """What the target's program says."""
-        return _answered(self._json(shlex.join([PYTHON, "-I", PROGRAM, *arguments]), data))
-
-    def _json(self, command: str, data: bytes) -> dict[str, Any]:
-        """The object that a command prints; with some input Ansible asks for no terminal."""
-        done = self._low_level_execute_command(command, in_data=data or b"\n")
-        text = done["stdout"]
-        try:
-            found: dict[str, Any] = json.JSONDecoder().raw_decode(text[text.index("{") :])[0]
-        except ValueError:
-            lines = " / ".join([*done["stderr"].splitlines(), *text.splitlines()][-3:])
-            raise Trouble(
-                f"no answer (status {done['rc']}): {lines}"[:400],
-                remedy="The target needs Python 3, and Ansible to become root there.",
-            ) from None
-        return found
-
 
 def _refused(verb: str, error: AdvisorError) -> batches.Told:
     """A host's words for an error: the reason of its own program, where it gave one."""
     words = batches.refused(verb, error.message, error.remedy or "")
     return words | {"reason": error.reason} if getattr(error, "reason", None) else words
-
-
-def _answered(found: dict[str, Any]) -> dict[str, Any]:
-    """What a verb of the target's program says; `Declined` or `Trouble` where that is no answer."""
-    if "refused" in found:
-        raise Declined(str(found["refused"]), found.get("reason") or {})
-    if "error" in found:
-        raise Trouble(str(found["error"]), remedy="See the disk and /var/lib/advisor there.")
-    return found
 
 
 def _shown_difference(each: Mapping[str, Any]) -> dict[str, str]:
@@ -377,36 +290,3 @@ def _shown_difference(each: Mapping[str, Any]) -> dict[str, str]:
         "before_header": each["path"],
         "after_header": each["path"],
     }
-
-
-def _prepared(found: Mapping[str, Any]) -> list[str]:
-    """The roles that have something to bring: a daemon, or the app's user."""
-    roles = [*found["missing"], *(["app_service"] if found["lacks_user"] else [])]
-    return list(dict.fromkeys(roles))
-
-
-def _has(status: Mapping[str, Any], handed: parcel.Parcel) -> bool:
-    """Whether a host has exactly these files, as they were installed, and nothing is under way."""
-    there = (status.get("apps") or {}).get(handed.app) or {}
-    at_rest = (status.get("operation") or {}).get("state") in {None, *batches.TERMINAL}
-    same = there.get("manifest") == handed.manifest_digest and not there.get("drift")
-    return bool(same and at_rest)
-
-
-def _check(found: Mapping[str, Any]) -> None:
-    """Raise `Trouble` for a host on which none of this was ever tested."""
-    name, version = found["system"]["id"], found["system"]["version"]
-    if version not in TESTED.get(name, ()):
-        raise Trouble(
-            f"{name} {version} is untested: nothing was done",
-            remedy="Debian 12 and 13 are tested.",
-        )
-    if not found["is_root"]:
-        raise Trouble("root is needed", remedy="Let Ansible become root there.")
-    if not found["has_systemd"]:
-        raise Trouble("systemd does not run there", remedy="Name a host that it has booted.")
-    if "broken" in (found["status"] or {}):
-        raise Trouble(
-            f"the switch there does not answer: {found['status']['broken']}",
-            remedy=f"Remove {PROGRAM}, and apply again.",
-        )
