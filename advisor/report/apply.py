@@ -34,8 +34,10 @@ def text(found: Sequence[Mapping[str, Any]]) -> str:
 def _host(found: Mapping[str, Any]) -> Iterator[str]:
     state = str(found["state"])
     yield f"{found['host']}: {WORDS.get(state, state)}{_steps(found)}"
+    # The tree's own records differ with everything else, and no daemon reads them.
     for path in found.get("changed", ()):
-        yield f"  {path}"
+        if not path.startswith(".advisor/"):
+            yield f"  {path}"
     for role in found.get("missing", ()):
         yield f"  a package is missing: the role {role} would install it"
     yield from _reason(found.get("reason") or {})
