@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import drain, requests, serve, status, units
+from . import drain, requests, serve, status, trust, units
 from .documents import Refused, Request, refuse
 from .effects import Host
 from .journal import TERMINAL, Journal, boot_id, now
@@ -149,14 +150,22 @@ def _undrain(options: Options, layout: Layout) -> Answer:
 
 
 def _read(name: str) -> Answer:
-    text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     try:
-        data = json.loads(text)
+        data = json.loads(sys.stdin.buffer.read() if name == "-" else _trusted(name))
     except (ValueError, RecursionError) as error:
         raise refuse("request", f"{name}: not valid JSON: {error}") from None
     if not isinstance(data, dict):
         raise refuse("request", f"{name}: should be a mapping of keys to values")
     return data
+
+
+def _trusted(name: str) -> bytes:
+    """A file's bytes; `Refused` where somebody but root could have put others there."""
+    with Path(name).open("rb") as stream:
+        problem = trust.problem_of(os.fstat(stream.fileno()))
+        if problem:
+            raise refuse("request", f"{name} {problem}: it is not trusted", trust.LOOK)
+        return stream.read()
 
 
 VERBS: dict[str, Callable[[Options, Layout], Answer]] = {

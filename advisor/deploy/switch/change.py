@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import drift, generations, links
+from . import drift, generations, links, trust
 from .documents import refuse
 from .layout import CURRENT
 from .trees import check_whole, differing, install_of, mixed
@@ -57,11 +57,12 @@ def change_of(
 ) -> Change | None:
     """What a request changes; null where all is as it asks already.
 
-    `committed` are the generations that one can go back to, oldest first. Raises `Refused`: a
-    stale plan, a tree that is not whole, drift or somebody's file in the way, an unknown
-    generation.
+    `committed` are the generations that one can go back to, oldest first. Raises `Refused`: what
+    others than root may write, a stale plan, a tree that is not whole, drift or somebody's file in
+    the way, an unknown generation.
     """
     base = generations.current(layout)
+    trust.check(layout, base)
     _check_fresh(request, base)
     before = _standing(request, layout, base)
     after = _wanted(request, layout, before, base, committed)

@@ -29,6 +29,8 @@ _TREE_PATH = re.compile(r"\.?[a-z][a-z_-]*(?:/[A-Za-z0-9][A-Za-z0-9._@+-]*){1,3}
 _TARGET = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._@+-]+){2,}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]*")
 _ID = re.compile(r"[0-9a-f]{16}")
+# Nobody but its owner may write a file that root's daemons read.
+_MODE = re.compile(r"0[0-7][0145]{2}")
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ def _parsed(text: bytes | str, name: str) -> Any:
 
 
 def _row(data: _Fields) -> Row:
-    mode = data.matching("mode", re.compile(r"0[0-7]{3}"))
+    mode = data.matching("mode", _MODE)
     return Row(
         path=data.matching("path", _TREE_PATH),
         component=data.get("component", str),

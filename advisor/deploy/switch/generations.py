@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import disk
 from .documents import INSTALL_PATH, Install, Refused, Tree, refuse
-from .trees import OURS, install_of
+from .trees import OURS, install_of, says_the_same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,7 +114,7 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 def stage(layout: Layout, number: int, wanted: Mapping[str, Tree], base: int | None) -> Path:
     """Write a generation whole; its folder.
 
-    A file that is in the base with the same bytes keeps its time: it is as old as it was.
+    A file that says the same in the base keeps its time: what has read that one needs no other.
     Raises `Refused` where an owner or a group is not known here, `OSError` where the disk fails.
     """
     folder = _unborn(layout, number)
@@ -217,7 +217,7 @@ def _make_parents(parent: Path, folder: Path, group: int) -> None:
 
 def _time(path: Path, content: bytes) -> int | None:
     try:
-        same = path.read_bytes() == content
+        same = says_the_same(path.read_bytes(), content)
         return path.stat().st_mtime_ns if same else None
     except OSError:
         return None

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 OURS = ".advisor/"
 
 _ENTRY = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<path>\S+)")
+# Lines that no daemon reads, in each grammar of a tree: the header, which differs with any setting,
+# and the reasons, which differ with any measurement.
+_COMMENT = re.compile(rb"^[ \t]*#.*\n?", re.MULTILINE)
 
 
 def digest(content: bytes) -> str:
@@ -82,21 +85,34 @@ def check_whole(tree: Tree, app: str) -> Install:
     return install
 
 
+def says_the_same(one: bytes, other: bytes) -> bool:
+    r"""Whether two files tell their daemon the same: they differ in comments alone.
+
+    By those no daemon has to read a file again, or every change would restart everything.
+
+    >>> says_the_same(b"# inputs 1\na 1;\n", b"# inputs 2\na 1;\n"), says_the_same(b"a", b"b")
+    (True, False)
+    """
+    return one == other or _COMMENT.sub(b"", one) == _COMMENT.sub(b"", other)
+
+
 def differing(old: Tree, new: Tree) -> frozenset[str]:
-    """The paths that one has and the other has not, or has otherwise.
+    """The paths that one has and the other has not, or that tell a daemon otherwise.
 
     >>> sorted(differing({"a/1": b"1", "a/2": b"2"}, {"a/1": b"1", "a/2": b"3", "a/4": b""}))
     ['a/2', 'a/4']
     """
-    return frozenset(path for path in {*old, *new} if old.get(path) != new.get(path))
+    both = old.keys() & new.keys()
+    same = {path for path in both if says_the_same(old[path], new[path])}
+    return frozenset({*old, *new} - same)
 
 
 def shown(old: Tree, new: Tree) -> list[dict[str, str | None]]:
-    """The differing files before and after, as text; null where a file is not there."""
+    """The files that differ, if in a comment, before and after; null where one is not there."""
     return [
         {"path": path, "before": _text(old.get(path)), "after": _text(new.get(path))}
-        for path in sorted(differing(old, new))
-        if not path.startswith(OURS)
+        for path in sorted({*old, *new})
+        if old.get(path) != new.get(path) and not path.startswith(OURS)
     ]
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def status() -> dict[str, Any] | None:
     """What the switch says; null where it is not there."""
     if not PROGRAM.is_file():
         return None
+    if writers():
+        return {"broken": f"{writers()} may be written by others than root"}
     done = subprocess.run(
         [sys.executable, "-I", str(PROGRAM), "status"],
         capture_output=True,
@@ -60,6 +63,15 @@ def status() -> dict[str, Any] | None:
     except ValueError:
         return {"broken": done.stderr.decode("utf-8", "replace").strip()[-400:]}
     return said
+
+
+def writers() -> str | None:
+    """The program, or its folder, where somebody but root may have written it: it runs as root."""
+    for path in (PROGRAM, PROGRAM.parent):
+        found = path.stat()
+        if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return str(path)
+    return None
 
 
 def is_there(user: str) -> bool:

@@ -63,7 +63,7 @@ def row(app: str, path: str, target: str, **more: Any) -> dict[str, Any]:
 
 def tree(app: str = "shop", says: str = "1", paths: Sequence[str] = USUAL) -> dict[str, bytes]:
     """A rendered tree whose files say something."""
-    files = {path.format(app=app): f"# {path} {says}\n".encode() for path in paths}
+    files = {path.format(app=app): f"in {path} {says}\n".encode() for path in paths}
     install = {
         "schema": "advisor/install/1",
         "app": app,

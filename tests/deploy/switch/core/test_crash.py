@@ -100,7 +100,7 @@ def assert_whole(layout: Layout, id_: str, before: Any, after: Any, told: Told) 
     if "shop" in told.serving:
         says = b"2" if state == "committed" else b"1"
         site = told.serving["shop"]["/etc/nginx/conf.d/shop.conf"]
-        assert site == b"# nginx/{app}.conf " + says + b"\n"
+        assert site == b"in nginx/{app}.conf " + says + b"\n"
     assert not list(layout.root.rglob(".*.advisor"))
     return state
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -44,6 +45,8 @@ from tests.deploy.switch.core.made import (
 APPS = ("shop", "blog")
 PATHS = ("nginx/{app}-more.conf", "caddy/Caddyfile", "systemd/10-advisor.conf")
 PLACES = ("/etc/nginx/conf.d/shop.conf", "/etc/nginx/conf.d/shop-more.conf", "/etc/caddy/Caddyfile")
+ELSEWHERE = "/etc/elsewhere.conf"
+THEIRS = re.compile(rb"# (somebody's .*|edited)\n")
 CALLS = ("live", "live without health", "staged", "activate", "gate")
 
 # Two of three go well, or little would ever be committed.
@@ -94,9 +97,9 @@ class Hosts(RuleBasedStateMachine):
         else:
             path.unlink(missing_ok=True)
         if kind == "file":
-            path.write_text("# somebody's\n")
+            path.write_text(f"# somebody's {place}\n")
         elif kind == "link":
-            path.symlink_to("/etc/elsewhere.conf")
+            path.symlink_to(ELSEWHERE)
         elif kind == "folder":
             path.mkdir()
 
@@ -160,10 +163,12 @@ class Hosts(RuleBasedStateMachine):
         services = self.services(told)
         is_over = self.ran(services, answer, fault)
         if not is_over:
-            self.started_again(is_boot)
+            self.started_again(is_boot, answer)
         state = Journal(self.layout).lines(id_)[-1]["step"]
         assert state in TERMINAL
+        assert answer == "commit" or state != "committed"
         if state == "return_failed":
+            assert fault or told
             # The files are as before, and the daemons have what the last activation gave them.
             assert self.restored(before)
             self.serving = {}
@@ -174,6 +179,7 @@ class Hosts(RuleBasedStateMachine):
             assert not services.calls
         if state == "committed":
             self.assert_installed(request, before, apps)
+            self.assert_nothing_lost(before, is_overwriting=request["overwrite"])
 
     def services(self, told: tuple[str, str] | None) -> Told:
         heard: list[str] = []
@@ -199,14 +205,14 @@ class Hosts(RuleBasedStateMachine):
             return False
         return fault is None or fault.fault is None
 
-    def started_again(self, is_boot: bool) -> None:
+    def started_again(self, is_boot: bool, answer: str | None) -> None:
         if is_boot:
             lock = Lock(self.layout)
             boot(self.layout, _Manager(), lock)  # type: ignore[arg-type] - all that is used
             lock.release()
             self.serving = {}
         else:
-            run(switch(self.layout, self.services(None)))
+            run(switch(self.layout, self.services(None), answer))
 
     def times(self) -> dict[Path, int]:
         return {path: path.lstat().st_mtime_ns for path in self.layout.at("/etc").rglob("*")}
@@ -224,7 +230,7 @@ class Hosts(RuleBasedStateMachine):
             assert shown["apps"][request["app"]]["drift"] == []
             assert request["app"] in installed
         for app in set(apps) - affected:
-            assert shown["apps"][app] == apps[app]
+            assert _own(shown["apps"][app]) == _own(apps[app])
         mine = {target.format(app=app) for app in affected for target in TARGETS.values()} | {
             "/etc/systemd/system/"
         }
@@ -233,6 +239,17 @@ class Hosts(RuleBasedStateMachine):
             is_tree = any(path.startswith(f"/etc/advisor/current/{app}/") for app in affected)
             if path not in mine and not is_tree and not path.endswith("/"):
                 assert before.get(path) == after.get(path), path
+
+    def assert_nothing_lost(self, before: dict[str, Any], *, is_overwriting: bool) -> None:
+        """What somebody wrote still stands where it stood, or is kept, where that was asked for."""
+        after = live(self.layout)
+        standing = {each[1] for each in after.values() if each}
+        gone = {path: each for path, each in before.items() if each and after.get(path) != each}
+        lost = {text for _, text in gone.values() if text and THEIRS.search(text)} - standing
+        links = {path for path, (leads, _) in gone.items() if leads == ELSEWHERE}
+        assert is_overwriting or not (lost or links)
+        kept = {each.read_bytes() for each in self.layout.saved.rglob("*") if each.is_file()}
+        assert lost <= kept
 
     # What must hold whenever nothing is at work
 
@@ -280,13 +297,18 @@ class Hosts(RuleBasedStateMachine):
                 assert found == content or b"edited" in found + content
 
 
+def _own(app: dict[str, Any]) -> dict[str, Any]:
+    """An app's status without the paths that another app may take from it."""
+    return {**app, "drift": [each for each in app["drift"] if each["path"] not in SHARED]}
+
+
 class _Manager:
     def act(self, *_words: str) -> None:
         pass
 
 
 Hosts.TestCase.settings = settings(
-    max_examples=200,
+    max_examples=400,
     stateful_step_count=25,
     # A host's history is shrunk for minutes, and reads no better for it.
     phases=(Phase.reuse, Phase.generate),

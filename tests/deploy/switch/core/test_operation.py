@@ -57,7 +57,7 @@ def test_a_first_apply_makes_a_generation_and_the_links_through_current(layout: 
     assert operation["gate"] == {"answers": 100}
     assert str(layout.current.readlink()) == "generations/1"
     assert str(layout.at(SHOP_SITE).readlink()) == str(layout.current / "shop/nginx/shop.conf")
-    assert text(layout, SHOP_UNIT) == "# systemd/{app}.service 1\n"
+    assert text(layout, SHOP_UNIT) == "in systemd/{app}.service 1\n"
     assert here.services.calls == ["live without health", "staged", "baseline", "activate", "gate"]
 
 
@@ -131,7 +131,7 @@ def test_a_refusal_after_the_switch_is_taken_back(layout: Layout, call: str) -> 
     operation = done(switch(layout, told), asked(tree(says="2")))
     assert (operation["state"], operation["reason"]) == ("returned", refusal.as_json())
     assert live(layout) == before
-    assert told.serving["shop"][SHOP_SITE] == b"# nginx/{app}.conf 1\n"
+    assert told.serving["shop"][SHOP_SITE] == b"in nginx/{app}.conf 1\n"
     assert generations.numbers(layout) == [1]
 
 
@@ -168,7 +168,7 @@ def test_a_return_that_fails_says_what_to_do_and_keeps_the_journal(layout: Layou
     assert operation["state"] == "return_failed"
     assert "the return failed: 502" in operation["reason"]["message"]
     assert "reload the services" in operation["reason"]["look"]
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 1\n"
     assert [line["step"] for line in Journal(layout).lines(operation["id"])][-1] == "return_failed"
 
 
@@ -181,7 +181,7 @@ def test_a_defect_of_a_check_is_a_reason_and_no_end_of_the_switch(layout: Layout
     operation = done(switch(layout, Told(layout, defect)), asked(tree(says="2")))
     assert operation["state"] == "return_failed"
     assert "KeyError" in operation["reason"]["message"]
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 1\n"
 
 
 # Administrators' files
@@ -203,7 +203,7 @@ def test_somebodys_file_is_refused_then_saved_and_comes_back(layout: Layout, kin
     assert live(layout) == before
 
     assert applied(layout, overwrite=True)["state"] == "committed"
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 1\n"
     without = [path for path in USUAL if not path.startswith("nginx")]
     assert done(switch(layout), asked(tree(says="1", paths=without)))["state"] == "committed"
     assert live(layout)[SHOP_SITE] == before[SHOP_SITE]
@@ -273,7 +273,7 @@ def test_edits_by_hand_are_drift_refused_and_saved(layout: Layout, how: str) -> 
         assert drifted[0]["what"] in operation["reason"]["message"]
     assert live(layout) == before
     assert applied(layout, "2", overwrite=True)["state"] == "committed"
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 2\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 2\n"
     assert status(layout)["apps"]["shop"]["drift"] == []
     if site_was_edited := how in {"through the link", "in place of it"}:
         copies = [path for path in layout.saved.rglob("*") if path.is_file()]
@@ -337,8 +337,8 @@ def test_components_take_the_rest_from_what_is_there(layout: Layout) -> None:
     request = asked(tree(says="2"), components=["nginx"])
     operation = done(switch(layout), request)
     assert operation["state"] == "committed"
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 2\n"
-    assert text(layout, SHOP_UNIT) == "# systemd/{app}.service 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 2\n"
+    assert text(layout, SHOP_UNIT) == "in systemd/{app}.service 1\n"
     assert status(layout)["apps"]["shop"]["drift"] == []
     assert done(switch(layout), {**request, "id": "0" * 16})["state"] == "unchanged"
     assert applied(layout, "2")["changed"].count("nginx/shop.conf") == 0
@@ -367,7 +367,7 @@ def test_a_rollback_of_one_app_is_a_new_generation_with_its_older_tree(layout: L
     here = switch(layout)
     operation = done(here, asked())
     assert (operation["state"], operation["from"], operation["generation"]) == ("committed", 3, 4)
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 1\n"
     assert (layout.current / "blog").is_dir()
     assert here.services.calls[0] == "live without health"
 
@@ -389,8 +389,8 @@ def test_a_rollback_of_all_apps_takes_the_whole_of_a_generation(layout: Layout) 
     operation = done(switch(layout), asked(to=2, all_apps=True))
     assert operation["state"] == "committed"
     assert "blog/nginx/blog.conf" in operation["changed"]
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 1\n"
-    assert text(layout, SITE.format(app="blog")) == "# nginx/{app}.conf 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 1\n"
+    assert text(layout, SITE.format(app="blog")) == "in nginx/{app}.conf 1\n"
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ def test_a_dangling_current_is_refused_and_mended_by_a_whole_rollback(layout: La
     assert "generation 2 is not there" in operation["reason"]["message"]
     assert "generation 2 is not there" in status(layout)["problem"]["message"]
     assert done(switch(layout), asked(to=1, all_apps=True))["state"] == "committed"
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf 1\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf 1\n"
 
 
 def test_a_generation_that_is_not_whole_is_refused(layout: Layout) -> None:
@@ -513,8 +513,8 @@ def test_check_shows_the_difference_and_writes_nothing(layout: Layout) -> None:
     found = check(request, here)
     assert (found["state"], found["from"]) == ("checked", 1)
     assert {"path": "nginx/shop.conf"} | {
-        "before": "# nginx/{app}.conf 1\n",
-        "after": "# nginx/{app}.conf 2\n",
+        "before": "in nginx/{app}.conf 1\n",
+        "after": "in nginx/{app}.conf 2\n",
     } in found["diff"]
     assert here.services.calls == ["live", "staged"]
     layout.run.parent.rmdir()
@@ -556,7 +556,7 @@ def test_a_long_journal_is_shortened_and_forgets_no_generation(
     assert applied(layout, "4")["state"] == "committed"
     assert len(Journal(layout).operations()) == 3
     assert done(switch(layout), asked())["state"] == "committed"
-    assert text(layout, SHOP_SITE) == "# nginx/{app}.conf first\n"
+    assert text(layout, SHOP_SITE) == "in nginx/{app}.conf first\n"
 
 
 def test_at_boot_what_was_held_is_returned_without_a_daemon(layout: Layout) -> None:
