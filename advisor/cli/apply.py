@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from advisor.deploy.events import Event
 
 InventoryOption = Annotated[
@@ -50,9 +52,8 @@ def command(
     6: applied, and it could not be taken back.
     """
     from advisor.cli.options import number
-    from advisor.deploy.apply import apply, verdict
+    from advisor.deploy.apply import apply
     from advisor.deploy.inventory import hosts
-    from advisor.report import apply as report
 
     dwell_s = number("--dwell", dwell)
     found = apply(
@@ -64,9 +65,16 @@ def command(
         verbose=verbose,
         on_event=say,
     )
-    typer.echo(
-        json.dumps({"hosts": found}, indent=2) if as_json else report.text(found).rstrip("\n")
-    )
+    conclude(found, as_json=as_json)
+
+
+def conclude(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print how it went on each host, and raise what that amounts to."""
+    from advisor.deploy.apply import verdict
+    from advisor.report import apply as report
+
+    text = json.dumps({"hosts": found}, indent=2) if as_json else report.text(found)
+    typer.echo(text.rstrip("\n"))
     if (error := verdict(found)) is not None:
         raise error
 

@@ -13,6 +13,7 @@ from advisor.cli.apply import (
     LimitOption,
     OverwriteOption,
     VerboseOption,
+    conclude,
     say,
 )
 
@@ -43,7 +44,7 @@ def command(
     6: and that failed too.
     """
     from advisor.cli.options import whole
-    from advisor.deploy.apply import generations, rollback, verdict
+    from advisor.deploy.apply import generations, rollback
     from advisor.deploy.inventory import hosts
     from advisor.errors import InvalidInput, Refused
     from advisor.report import apply as report
@@ -68,8 +69,4 @@ def command(
         verbose=verbose,
         on_event=say,
     )
-    typer.echo(
-        json.dumps({"hosts": found}, indent=2) if as_json else report.text(found).rstrip("\n")
-    )
-    if (error := verdict(found)) is not None:
-        raise error
+    conclude(found, as_json=as_json)
