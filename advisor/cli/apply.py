@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from advisor.deploy.apply import Outcome
     from advisor.deploy.events import Event
 
 InventoryOption = Annotated[
@@ -68,7 +69,7 @@ def command(
     conclude(found, as_json=as_json)
 
 
-def conclude(found: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+def conclude(found: Sequence[Outcome], *, as_json: bool) -> None:
     """Print how it went on each host, and raise what that amounts to."""
     from advisor.deploy.apply import verdict
     from advisor.report import apply as report
