@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 export PATH := /usr/sbin:/sbin:$(PATH)
 
-.PHONY: demo test test-fast test-lab matrix daemons lab lint bench bench-measurement bench-rendering bench-regret setup packages clean
+.PHONY: demo test test-fast test-lab matrix daemons lab lint bench bench-measurement bench-rendering bench-regret bench-apply setup packages clean
 
 demo: setup
 	$(BIN)/advisor demo
@@ -50,6 +50,10 @@ bench-regret: setup
 	$(BIN)/python -m benchmarks.regret
 	$(BIN)/python -m benchmarks.prediction
 	$(BIN)/python -m benchmarks.budgets
+
+# Rolling applies under load, applies with nothing to do, returns; on real hosts, as root: 15 minutes.
+bench-apply: setup lab
+	$(BIN)/python -m benchmarks.apply
 
 setup: packages $(STAMP)
 

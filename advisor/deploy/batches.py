@@ -166,9 +166,19 @@ def outcome(words: Mapping[str, Any], *, is_check: bool, drains: Iterable[Any] =
 
 
 def _undrained(result: Mapping[str, Any]) -> str | None:
-    """Why a load balancer went on sending requests: the host was switched all the same."""
+    """What a load balancer did not do as asked: the host was switched all the same.
+
+    One that still leaves the host out ends that by itself, with the lease.
+    """
     words = _of_result(result)
     reason = words.get("reason") or {}
     message = reason.get("message") or words.get("refused")
     where = result.get("advisor_balancer", "the load balancer")
-    return f"{where}: not drained: {message}" if message else None
+    if not message and words.get("is_calm") is False:
+        return f"{where}: drained, and requests to this host went on longer than it waited"
+    asked = (
+        "not sent to again before its lease ends"
+        if words.get("verb") == "undrain"
+        else "not drained"
+    )
+    return f"{where}: {asked}: {message}" if message else None

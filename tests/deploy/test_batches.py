@@ -164,9 +164,18 @@ def test_a_load_balancer_that_was_not_told_is_a_note() -> None:
         ours("drained") | {"advisor_balancer": "lb1"},
         ours("refused", reason={"message": "the last peer"}) | {"advisor_balancer": "lb2"},
         UNREACHABLE | {"advisor_balancer": "lb3"},
+        ours("drained", is_calm=True) | {"advisor_balancer": "lb4"},
+        ours("drained", is_calm=False) | {"advisor_balancer": "lb5"},
+        ours("up", verb="undrain") | {"advisor_balancer": "lb6"},
+        ours("refused", verb="undrain", refused="nginx -t fails") | {"advisor_balancer": "lb7"},
     ]
     notes = batches.outcome({"state": "committed"}, is_check=False, drains=drains)["notes"]
-    assert notes == ["lb2: not drained: the last peer", "lb3: not drained: Failed to connect"]
+    assert notes == [
+        "lb2: not drained: the last peer",
+        "lb3: not drained: Failed to connect",
+        "lb5: drained, and requests to this host went on longer than it waited",
+        "lb7: not sent to again before its lease ends: nginx -t fails",
+    ]
 
 
 def test_the_steps_are_in_order() -> None:

@@ -272,7 +272,8 @@ class ActionModule(ActionBase):
             words = batches.told({batches.SEEN: checked}, batches.SEEN)
         else:
             words = self._told(batches.TAKEN_BACK)
-        drains = (known.get("advisor_drained") or {}).get("results") or []
+        steps = (known.get(name) or {} for name in ("advisor_drained", "advisor_undrained"))
+        drains = [each for step in steps for each in step.get("results") or []]
         return batches.outcome(words, is_check=self._is_check, drains=drains)
 
 
