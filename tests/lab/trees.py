@@ -42,11 +42,12 @@ def shop(
 ) -> Path:
     """The shop's tree for this host; `knobs` are its environment's, `app__user` is app.user."""
     data = load(CASE)
-    data["app"]["module"] = INTENT["app.module"]
     stated = {key.replace("__", "."): value for key, value in intent.items()}
     environment = {f"SHOP_{name.upper()}": str(value) for name, value in (knobs or {}).items()}
     for key, value in (INTENT | {"app.environment": environment} | stated).items():
         data["intent"][key] = {"value": value, "from": "config"}
+    for key in ("name", "module", "interface"):
+        data["app"][key] = data["intent"][f"app.{key}"]["value"]
     for name, command in VERSIONS.items():
         data["components"][name] = {"version": host.run(command).out.strip()}
     for setting in data["settings"]:

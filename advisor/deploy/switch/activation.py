@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .documents import Install
     from .layout import Layout
     from .plan import Plan
+    from .systemd import State
 
 SAVED = "live.json"
 PROMETHEUS = "prometheus.service"
@@ -42,11 +43,13 @@ class Touched:
 class Activation:
     """One activation: its steps, and what the gate has to know of them.
 
-    `restarts` are the units' counts of automatic restarts right after they were acted on.
+    `restarts` are the units' counts of automatic restarts right after they were acted on; `earlier`
+    is the app's last activation, which this one may be taking back.
     """
 
     daemons: Daemons
     layout: Layout
+    earlier: Activation | None = None
     touched: list[Touched] = field(default_factory=list)
     restarts: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
@@ -64,12 +67,18 @@ class Activation:
                 return refusal
         return None
 
+    def was(self, unit: str) -> frozenset[int]:
+        """A unit's workers before the earlier activation; none where that did not act on it."""
+        touched = self.earlier.touched if self.earlier else []
+        return next((each.workers for each in touched if each.unit == unit), frozenset())
+
     def said_by(self, unit: str | None) -> tuple[str, ...]:
         """What a unit and nginx have logged since; values of the unit's environment are not."""
         own = self.daemons.manager.log(unit, self.began) if unit else []
         texts = unit_texts(unit, self.layout.root) if unit else []
         lines = [*own, *nginx_.tail(self.daemons.nginx.error_log, self.error_log_bytes)]
-        return redacted(lines, surroundings(texts, self.layout.root).environment)
+        given = surroundings(texts, self.layout.root).environment
+        return redacted(lines, {**self.daemons.manager.environment(), **given})
 
     def _boot_files(
         self, _old: Install | None, _new: Install | None, todo: Plan
@@ -144,7 +153,7 @@ class Activation:
         down = [each for each in sockets if each in todo.renew or not states[each].is_up]
         begin = list(dict.fromkeys([*down, *todo.start]))
         again = [*todo.restart, *(services if todo.renew else ())]
-        stopped = [unit for unit in todo.reload if not states[unit].is_up]
+        stopped = [unit for unit in todo.reload if not self._takes_reloads(unit, states[unit])]
         for unit in dict.fromkeys([*begin, *again, *stopped]):
             # One that failed too often may not be started until it is forgiven (systemctl(1)).
             self.daemons.manager.act("reset-failed", unit)
@@ -155,14 +164,32 @@ class Activation:
                 yield from self._touch("restart", unit)
         for unit in todo.reload:
             if unit not in stopped and unit not in again:
-                yield from self._touch("reload", unit)
+                yield from self._reload(unit)
 
-    def _others(self, _old: Install | None, _new: Install | None, todo: Plan) -> Iterator[Refusal]:
-        """The host's own daemons: those that run load anew, a proxy that does not is started."""
+    def _reload(self, unit: str) -> Iterator[Refusal]:
+        """A reload that fails because its process is gone is a restart: nothing else is left."""
+        main = self.daemons.manager.states(unit)[unit].main_pid
+        refusals = list(self._touch("reload", unit))
+        if refusals and self.daemons.manager.states(unit)[unit].main_pid != main:
+            self.daemons.manager.act("reset-failed", unit)
+            refusals = list(self._touch("restart", unit))
+        yield from refusals
+
+    def _takes_reloads(self, unit: str, state: State) -> bool:
+        """Whether it is up and stays up: what dies over and over loses a reload on the way."""
+        before = self.earlier.restarts.get(unit) if self.earlier else None
+        return state.is_up and (before is None or state.restarts <= before)
+
+    def _others(self, _old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
+        """The host's own daemons: those that run load anew, a proxy that the app needs is started.
+
+        One that is down has nothing to forget of an app that is removed.
+        """
         units = {"nginx": self.daemons.nginx.unit, "caddy": self.daemons.caddy.unit}
         for unit in [units[checker] for checker in todo.proxies]:
             is_up = self.daemons.manager.states(unit)[unit].is_up
-            yield from self._touch("reload" if is_up else "start", unit)
+            if is_up or new is not None:
+                yield from self._touch("reload" if is_up else "start", unit)
         if todo.monitoring and self.daemons.manager.states(PROMETHEUS)[PROMETHEUS].is_up:
             yield from self._acted("reload", PROMETHEUS)
 

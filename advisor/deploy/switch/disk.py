@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -60,7 +61,13 @@ def replace(
 ) -> None:
     """A file in the place of whatever file or link is there, in one step."""
     discard(making(path))
-    write(making(path), content, mode=mode, owner=owner, group=group, modified_ns=modified_ns)
+    try:
+        write(making(path), content, mode=mode, owner=owner, group=group, modified_ns=modified_ns)
+    except OSError:
+        # Half a file on a full disk is room that others could have.
+        with suppress(OSError):
+            os.unlink(making(path))
+        raise
     rename(making(path), path)
 
 

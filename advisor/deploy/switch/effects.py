@@ -191,10 +191,10 @@ class Host:
         self, old: Install | None, new: Install | None, changed: frozenset[str]
     ) -> Refusal | None:
         """Make what changed effective; what was done is kept for the gate."""
-        done = Activation(self.daemons, self.layout)
-        for install in (old, new):
-            if install is not None:
-                self.done[install.app] = done
+        names = [install.app for install in (old, new) if install is not None]
+        earlier = next((self.done[name] for name in names if name in self.done), None)
+        done = Activation(self.daemons, self.layout, earlier)
+        self.done |= dict.fromkeys(names, done)
         try:
             return done.run(old, new, changed)
         except OSError as error:

@@ -95,10 +95,11 @@ class Gate:
             # One process, which answers a reload when it is done: what runs is what is written.
             return caddy_.is_loaded(daemons.caddy, main) is not False
         among = snapshot()
-        if touched.unit == daemons.nginx.unit:
-            now = nginx_.workers(main, among)
-            return bool(now) and not touched.workers & set(now)
-        return bool(set(children(main, among)) - touched.workers)
+        is_nginx = touched.unit == daemons.nginx.unit
+        now = frozenset(nginx_.workers(main, among) if is_nginx else children(main, among))
+        if now and now == self.done.was(touched.unit):
+            return True  # what is taken back never came to them
+        return bool(now) and not touched.workers & now if is_nginx else bool(now - touched.workers)
 
     def _dead(self) -> Refusal | None:
         """A unit of the app, or its proxy, that is down, or that systemd had to start again."""

@@ -54,6 +54,9 @@ class Manager(Protocol):
     def log(self, unit: str, since: float) -> list[str]:
         """The last lines of a unit since a moment of the wall clock."""
 
+    def environment(self) -> dict[str, str]:
+        """What every service gets, whatever its unit says."""
+
 
 class Systemd:
     """The one that runs this host."""
@@ -71,10 +74,19 @@ class Systemd:
         return run(["systemctl", verb, *units], timeout_s=ACT_S)
 
     def log(self, unit: str, since: float) -> list[str]:
-        """The journal's last lines."""
+        """The journal's last lines.
+
+        From the end, for `--since` with `--lines` gives the first ones (systemd 252, in the lab).
+        """
         limits = (f"--since=@{int(since)}", f"--lines={LOG_LINES}", "--output=short-iso")
-        done = run(["journalctl", "--no-pager", "--quiet", f"--unit={unit}", *limits])
-        return done.out.splitlines()
+        done = run(["journalctl", "--no-pager", "--quiet", "--reverse", f"--unit={unit}", *limits])
+        return done.out.splitlines()[::-1]
+
+    def environment(self) -> dict[str, str]:
+        """`systemctl show-environment`, which quotes unusual values as a shell does."""
+        lines = run(["systemctl", "show-environment"]).out.splitlines()
+        pairs = (line.split("=", 1) for line in lines if "=" in line)
+        return {name: value.removeprefix("$'").removesuffix("'") for name, value in pairs}
 
 
 def state(block: str) -> State:

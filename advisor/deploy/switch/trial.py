@@ -28,6 +28,12 @@ LINES = 20
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PASSWORD = re.compile(r"(?<=://)(?P<user>[^\s:/@]*):[^\s@]+(?=@)")
+# What is called a secret is one, wherever the process has it from.
+_CALLED = re.compile(
+    r"(?P<name>(?:password|passwd|passphrase|secret|token|api[_-]?key|authorization)\w*['\"]?\s*[=:]\s*)"
+    r"(?P<value>(?:bearer |basic )?['\"]?[^\s'\"]+['\"]?)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def variables(text: str) -> dict[str, str]:
     found = {}
     for line in text.replace("\\\n", "").splitlines():
         name, equals, value = line.strip().partition("=")
-        if equals and name[0] not in "#;" and _NAME.fullmatch(name.strip()):
+        if equals and _NAME.fullmatch(name.strip()):
             found[name.strip()] = _unquoted(value.strip())
     return found
 
@@ -102,10 +108,12 @@ def _unquoted(value: str) -> str:
 
 
 def redacted(lines: Iterable[str], environment: dict[str, str]) -> tuple[str, ...]:
-    """The lines with each variable's name for its value, and no password in any address.
+    """The lines with each variable's name for its value, and nothing that is called a secret.
 
-    >>> redacted(["no db at pg://a:b@c, key k-secret"], {"KEY": "k-secret"})
+    >>> redacted(["no db at pg://a:b@c, key k-value"], {"KEY": "k-value"})
     ('no db at pg://a:***@c, key $KEY',)
+    >>> redacted(["{'db_password': 'x'}, Authorization: Bearer x1"], {})
+    ("{'db_password': ***}, Authorization: ***",)
     """
     ordered = sorted(environment.items(), key=lambda item: -len(item[1]))
     secrets = [(name, value) for name, value in ordered if len(value) >= SHORTEST_SECRET]
@@ -114,7 +122,7 @@ def redacted(lines: Iterable[str], environment: dict[str, str]) -> tuple[str, ..
         text = line
         for name, value in secrets:
             text = text.replace(value, f"${name}")
-        told.append(_PASSWORD.sub(r"\g<user>:***", text))
+        told.append(_CALLED.sub(r"\g<name>***", _PASSWORD.sub(r"\g<user>:***", text)))
     return tuple(told)
 
 

@@ -7,6 +7,7 @@ path, makes a folder, swaps, is committed) is run once for each of its calls.
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -177,6 +178,56 @@ def test_a_fault_at_any_call_ends_wholly_old_or_wholly_new(
         run(switch(layout, told))
         states.append(assert_whole(layout, id_, before, after, told))
     assert {"refused", "returned", "committed"} <= set(states)
+
+
+@pytest.mark.parametrize("is_lasting", [False, True], ids=["once", "lasting"])
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO, errno.EROFS], ids=errno.errorcode.get)
+def test_a_fault_at_any_call_of_a_return_ends_wholly_old(
+    fresh: Iterator[Layout], fault: int, is_lasting: bool
+) -> None:
+    before, after, _ = ends(fresh)
+    layout = next(fresh)
+    prepared(layout)
+    gated: list[int] = []
+    with faulty(FaultyOs()) as faults:
+        told = Told(layout, lambda name: gated.append(faults.count) if name == "gate" else None)
+        run(switch(layout, told, answer="return"))
+    for at in range(gated[0], faults.count):
+        layout = next(fresh)
+        id_ = prepared(layout)
+        told = Told(layout)
+        with faulty(FaultyOs(at, fault, is_lasting=is_lasting)), suppress(OSError):
+            run(switch(layout, told, answer="return"))
+        run(switch(layout, told, answer="return"))
+        assert assert_whole(layout, id_, before, after, told) == "returned"
+
+
+def test_a_disk_that_fills_up_within_a_write_ends_wholly_old_or_wholly_new(
+    fresh: Iterator[Layout],
+) -> None:
+    """Half of it is written, and that is all there is room for."""
+
+    class Full(FaultyOs):
+        def write(self, descriptor: int, content: bytes) -> int:
+            if self.count == self.at:
+                os.write(descriptor, content[: len(content) // 2])
+            return int(self._watched("write", os.write)(descriptor, content))
+
+    before, after, _ = ends(fresh)
+    layout = next(fresh)
+    prepared(layout)
+    with faulty(Full()) as faults:
+        run(switch(layout))
+    states = set()
+    for at in (at for at, name in enumerate(faults.names) if name == "write"):
+        layout = next(fresh)
+        id_ = prepared(layout)
+        told = Told(layout)
+        with faulty(Full(at, errno.ENOSPC)), suppress(OSError):
+            run(switch(layout, told))
+        run(switch(layout, told))
+        states.add(assert_whole(layout, id_, before, after, told))
+    assert {"refused", "returned"} <= states
 
 
 @pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EROFS], ids=errno.errorcode.get)

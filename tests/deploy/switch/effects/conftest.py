@@ -114,6 +114,9 @@ class Services:
                 service.process.send_signal(service.reload_signal)
         return Outcome(0, "", "")
 
+    def environment(self) -> dict[str, str]:
+        return {}
+
     def log(self, unit: str, since: float) -> list[str]:
         service = self.units.get(unit)
         return service.log.read_text().splitlines()[-20:] if service and since else []

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.deploy.switch import gate as gate_
+from advisor.deploy.switch.nginx import workers
+from advisor.deploy.switch.processes import snapshot
 from tests.deploy.switch.effects.conftest import (
     CONF,
     CONFIG,
@@ -166,10 +168,16 @@ def test_a_reload_that_does_nothing(
     monkeypatch.setattr(gate_, "RENEWED_S", 0.5)
     machine.services.units[unit].reload_signal = None
     host = machine.host()
-    applied(host, app, frozenset({CONFIG.path if unit == SERVICE else SITE.path}))
+    main = host.daemons.manager.states("nginx.service")["nginx.service"].main_pid
+    until(lambda: len(workers(main, snapshot())) == 2, "both workers of nginx")
+    changed = frozenset({CONFIG.path if unit == SERVICE else SITE.path})
+    applied(host, app, changed)
     refusal, _, _ = gated(host, app)
     assert refusal is not None
     assert refusal.message == f"{unit} answered the reload, and its old processes still serve"
+    # Taking it back finds them as they were: nothing of it ever came to them.
+    applied(host, app, changed)
+    assert gated(host, app)[0] is None
 
 
 def test_a_reload_that_nginx_refuses_leaves_old_workers(
