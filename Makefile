@@ -24,9 +24,10 @@ matrix: daemons
 test-fast: setup
 	$(BIN)/pytest -m "not daemon" -x -q
 
-# Real systemd hosts of Debian 12 and 13, applied to over SSH: at most 40 minutes.
+# Real systemd hosts of Debian 12 and 13, applied to over SSH: two labs side by side, for their
+# tests mostly wait.
 test-lab: setup lab
-	$(BIN)/pytest tests/lab
+	$(BIN)/pytest -n 2 --dist loadfile tests/lab
 
 lint: setup
 	$(BIN)/ruff format --check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,7 @@ from advisor.demo.processes import free_port
 from advisor.render import render
 from tests.render.live.site import Site, advise, deployed, nginx, of_nginx
 from tests.render.live_common.clients import DOMAIN
-from tests.render.live_common.hosts import HOSTS, Host, asked
-from tests.render.live_common.running import until
+from tests.render.live_common.hosts import HOSTS, Host, asked, on_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,20 +54,12 @@ def test_a_host_that_dies_takes_no_request_along(balancer: Site, hosts: list[Hos
 
 def test_nor_does_one_of_several_sockets(folder: Callable[[], Path]) -> None:
     place = folder()
-    paths = [f"run/shop-{number}/shop-{number}.sock" for number in range(HOSTS)]
-    with contextlib.ExitStack() as stack:
-        instances = []
-        for number, path in enumerate(paths):
-            (place / path).parent.mkdir(parents=True)
-            instances.append(Host(number, place / path))
-            stack.callback(instances[-1].end)
-        until(lambda: all((place / path).exists() for path in paths), "three app servers")
-        rec = advise(hosts=[f"unix:/{path}" for path in paths])
-        (file,) = of_nginx(render(rec))
-        site = stack.enter_context(nginx([file], place))
-        got = asked(site)
-        assert {host for _, host in got} == {str(number) for number in range(HOSTS)}
-        got += asked(site, midway=instances[1].end)
+    with on_sockets(place) as (names, instances):
+        (file,) = of_nginx(render(advise(hosts=names)))
+        with nginx([file], place) as site:
+            got = asked(site)
+            assert {host for _, host in got} == {str(number) for number in range(HOSTS)}
+            got += asked(site, midway=instances[1].end)
     assert {status for status, _ in got} == {200}
 
 

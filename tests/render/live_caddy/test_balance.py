@@ -10,7 +10,7 @@ import pytest
 from advisor.render import render
 from tests.render.live.site import ASGI
 from tests.render.live_caddy.site import advise, caddy, of_caddy
-from tests.render.live_common.hosts import EACH, HOSTS, asked
+from tests.render.live_common.hosts import EACH, HOSTS, asked, on_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,6 +58,19 @@ def test_nor_does_one_that_is_down_from_the_start(
         got = asked(site)
     assert {status for status, _ in got} == {200}
     assert {host for _, host in got} == {"1", "2"}
+
+
+def test_nor_does_one_of_several_sockets(program: Program, folder: Callable[[], Path]) -> None:
+    place = folder()
+    with on_sockets(place) as (names, instances):
+        rec = advise(program.version, app=ASGI, hosts=names)
+        # As Caddy spells them, and where they are.
+        moved = {name.replace(":", "/"): name.replace(":", f"/{place}") for name in names}
+        with caddy(program, of_caddy(render(rec)), place, moved) as site:
+            got = asked(site)
+            assert {host for _, host in got} == {str(number) for number in range(HOSTS)}
+            got += asked(site, midway=instances[1].end)
+    assert {status for status, _ in got} == {200}
 
 
 def test_an_apps_own_error_is_passed_on(

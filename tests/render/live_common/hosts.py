@@ -68,6 +68,20 @@ def started() -> Iterator[list[Host]]:
         yield hosts
 
 
+@contextlib.contextmanager
+def on_sockets(place: Path) -> Iterator[tuple[list[str], list[Host]]]:
+    """As many instances on one host whose root is `place`: `hosts` of advisor.yml, and they."""
+    paths = [f"run/shop-{number}/shop-{number}.sock" for number in range(HOSTS)]
+    with contextlib.ExitStack() as stack:
+        instances = []
+        for number, path in enumerate(paths):
+            (place / path).parent.mkdir(parents=True)
+            instances.append(Host(number, place / path))
+            stack.callback(instances[-1].end)
+        until(lambda: all((place / path).exists() for path in paths), "three app servers")
+        yield [f"unix:/{path}" for path in paths], instances
+
+
 def asked(site: Served, *, midway: Callable[[], None] = lambda: None) -> list[tuple[int, str]]:
     """Status and host of a few hundred requests, halfway through which a client does `midway`."""
 
