@@ -181,7 +181,8 @@ class Host:
     def close(self) -> None:
         """End it for good, with its disk."""
         self.kill()
-        shutil.rmtree(self._machine.folder, ignore_errors=True)
+        if not self.closed:
+            shutil.rmtree(self._machine.folder)
 
     @property
     def closed(self) -> bool:

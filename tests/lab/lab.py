@@ -64,7 +64,8 @@ def sweep(slot: int) -> None:
         )
     machine.remove(name_of(slot))
     network.remove(name_of(slot))
-    shutil.rmtree(PLACE / str(slot), ignore_errors=True)
+    if (PLACE / str(slot)).exists():
+        shutil.rmtree(PLACE / str(slot))
 
 
 def sweep_dead() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
-import testinfra  # type: ignore[import-untyped]
+import testinfra
 
 from advisor.deploy.suite.connections import Connections
 from advisor.deploy.suite.items import ITEMS, words

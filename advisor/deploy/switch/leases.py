@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import shutil
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -62,7 +61,9 @@ def read(folder: Path) -> Leases:
 def write(folder: Path, leases: Mapping[str, Lease]) -> None:
     """In the place of those that were there; the last one takes the folder along."""
     if not leases:
-        shutil.rmtree(folder, ignore_errors=True)
+        # First what is believed: a copy that is left over misleads nobody, a lease would.
+        disk.discard(folder / STATE)
+        disk.remove_tree(folder)
         return
     stated = {peer: asdict(lease) for peer, lease in leases.items()}
     disk.replace(

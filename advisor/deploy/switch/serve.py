@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from . import requests, sites
 from .documents import Refusal, Refused, Request
 from .journal import Journal, boot_id, now
-from .operation import Switch, perform, tidy
+from .operation import POLL_S, Switch, perform, tidy
 from .recover import recover, unfinished
 
 if TYPE_CHECKING:
@@ -103,6 +103,3 @@ def wait_until(layout: Layout, id_: str, states: frozenset[str], seconds: float)
             return
         seen = size
         time.sleep(POLL_S)
-
-
-POLL_S = 0.1

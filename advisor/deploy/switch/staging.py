@@ -53,10 +53,10 @@ def within(
     os.waitpid(child, 0)
     if not content:
         raise NotStaged("the process that checks the staged tree ended without a word")
-    answer: Any = pickle.loads(content)  # noqa: S301 - from our own child, by our own pipe
+    answer: Answer | NotStaged = pickle.loads(content)  # noqa: S301 - from our own child, by our own pipe
     if isinstance(answer, NotStaged):
         raise answer
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 def _answer(

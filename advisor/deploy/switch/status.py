@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
-from . import drift, generations, lock, requests
+from . import disk, drift, generations, lock, requests
 from .change import change_of
 from .documents import MANIFEST_PATH, Refused, refuse
 from .faults import reason_of
@@ -153,4 +152,4 @@ def _check_staged(id_: str, change: Change, switch: Switch) -> None:
         generations.write(switch.layout, staged, change.after, change.base)
         check_staged(change, staged, switch.services)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        disk.remove_tree(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import tempfile
 from pathlib import Path
@@ -164,7 +163,7 @@ class Drains(RuleBasedStateMachine):
 
     @rule()
     def the_host_boots(self) -> None:
-        shutil.rmtree(self.layout.run, ignore_errors=True)
+        disk.remove_tree(self.layout.run)
         drain.restore(self.layout)
         self.daemon.reload()
         assert self.daemon.loaded == self.site

@@ -147,7 +147,7 @@ class Told:
     ) -> Refusal | None:
         assert changed
         refusal = self._call("activate")
-        app = (new or old).app  # type: ignore[union-attr] - one of them is there
+        app = (new or old).app
         self.serving[app] = loaded(self.layout, new) if new else {}
         return refusal
 
@@ -300,8 +300,8 @@ class FaultyOs:
 @contextmanager
 def faulty(faults: FaultyOs) -> Iterator[FaultyOs]:
     """Within it, the switch's disk has these faults."""
-    disk.os = faults  # type: ignore[assignment]
+    disk.os = faults
     try:
         yield faults
     finally:
-        disk.os = os  # type: ignore[assignment]
+        disk.os = os

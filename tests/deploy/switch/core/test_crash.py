@@ -131,7 +131,7 @@ def test_a_power_cut_at_any_call_is_ended_at_boot(fresh: Iterator[Layout]) -> No
         with faulty(FaultyOs(at)), pytest.raises(Killed):
             run(switch(layout))
         lock = Lock(layout)
-        boot(layout, _Manager(), lock)  # type: ignore[arg-type] - all of it that is used
+        boot(layout, _Manager(), lock)
         lock.release()
         assert_whole(layout, id_, before, after, Told(layout))
 

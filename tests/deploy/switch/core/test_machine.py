@@ -208,7 +208,7 @@ class Hosts(RuleBasedStateMachine):
     def started_again(self, is_boot: bool, answer: str | None) -> None:
         if is_boot:
             lock = Lock(self.layout)
-            boot(self.layout, _Manager(), lock)  # type: ignore[arg-type] - all that is used
+            boot(self.layout, _Manager(), lock)
             lock.release()
             self.serving = {}
         else:

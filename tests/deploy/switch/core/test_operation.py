@@ -578,14 +578,14 @@ def test_at_boot_what_was_held_is_returned_without_a_daemon(layout: Layout) -> N
             acted.append((verb, *words))
 
     lock = Lock(layout)
-    assert boot(layout, Manager(), lock)  # type: ignore[arg-type] - all of it that is used
+    assert boot(layout, Manager(), lock)
     lock.release()
     assert live(layout) == before
     assert acted == [("daemon-reload",)]
     lines = Journal(layout).lines(id_)
     assert lines[-1]["step"] == "returned"
     assert "the machine was restarted" in lines[-1]["reason"]["message"]
-    assert not boot(layout, Manager(), lock)  # type: ignore[arg-type] - likewise
+    assert not boot(layout, Manager(), lock)
     lock.release()
     assert len(acted) == 1
 

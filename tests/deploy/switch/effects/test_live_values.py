@@ -51,7 +51,8 @@ class Kernel:
     """Sets what the apps' files say, as systemd-sysctl does from sysctl.d."""
 
     def __init__(self, proc: Path) -> None:
-        self.proc, self.files = proc, {}  # type: ignore[var-annotated]
+        self.proc = proc
+        self.files: dict[str, dict[str, str]] = {}
 
     def set_all(self, keys: list[str]) -> tuple[str, ...]:
         for values in self.files.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from advisor.deploy.switch.documents import Install, Unit
+from advisor.deploy.switch.documents import Install, Row, Unit
 from advisor.deploy.switch.plan import Plan, plan
 from tests.deploy.switch.effects.conftest import install, row
 
@@ -51,8 +51,8 @@ FULL = replace(
 )
 
 
-def change(*rows: object, old: Install | None = FULL, new: Install | None = FULL) -> Plan:
-    return plan(old, new, frozenset(each.path for each in rows))  # type: ignore[attr-defined]
+def change(*rows: Row, old: Install | None = FULL, new: Install | None = FULL) -> Plan:
+    return plan(old, new, frozenset(each.path for each in rows))
 
 
 def test_nothing_changed_is_nothing_done() -> None:
