@@ -75,7 +75,6 @@ def test_a_request_passes_and_a_spoofed_origin_does_not(
     assert headers["host"] == f"127.0.0.1:{client.base_url.port}"
     assert headers["x-forwarded-for"] == headers["x-real-ip"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "http"
-    assert headers["x-forwarded-port"] == str(client.base_url.port)
     check_unspoofed(headers)
     if kind == "uvicorn":
         assert seen["client"] == "127.0.0.1"

@@ -134,7 +134,6 @@ def _client(inputs: Inputs, role: Role) -> dict[str, Any]:
         "real_ip": nginx_client.real_ip(inputs, role),
         "believes_scheme": forwarded,
         "scheme": f"${var}_scheme" if forwarded else "$scheme",
-        "port": f"${var}_port" if forwarded else "$server_port",
         "is_behind": bool(trusted) or role == "host",
         "adds_headers": role != "host",
         "merges_headers": inputs.has("nginx", 1, 29, 3),
