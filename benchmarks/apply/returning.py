@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 HARMS: dict[str, dict[str, Any]] = {
     "dead": {"dies_after_s": 1},
     "errors": {"health_status": 500},
+    "hangs": {"health_hangs": 1},
     "slower": {"health_slow_s": 0.3},
 }
 RATE, CLIENTS = 40, 8

@@ -79,9 +79,7 @@ def test_what_boots_and_harms_is_taken_back(
     lab: Lab, web: Host, tmp_path: Path, knobs: dict[str, object], said: str
 ) -> None:
     before = whole(web)
-    # Requests that hang hold the return up for as long as the new settings let them.
-    settings = {"gunicorn.graceful_timeout": 2}
-    tree = shop(web, tmp_path, settings, knobs={"marker": "bad", **knobs})
+    tree = shop(web, tmp_path, knobs={"marker": "bad", **knobs})
     done = apply(lab, tree, web, more=USUAL)
     assert done.code == 5, done.out + done.err
     assert "web1: TAKEN BACK" in done.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SAVED = "live.json"
 PROMETHEUS = "prometheus.service"
+# So long may what is taken back finish its requests: a hanging one would hold up the return for
+# the whole of its graceful timeout. A task of a worker is not killed: nobody sends it again.
+RETURN_STOP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,14 @@ class Touched:
 class Activation:
     """One activation: its steps, and what the gate has to know of them.
 
-    `restarts` are the units' counts of automatic restarts right after they were acted on; `earlier`
-    is the app's last activation, which this one may be taking back.
+    `restarts` are the units' counts of automatic restarts right after they were acted on. A return
+    takes back `earlier`, where it is this process that activated it.
     """
 
     daemons: Daemons
     layout: Layout
     earlier: Activation | None = None
+    is_return: bool = False
     touched: list[Touched] = field(default_factory=list)
     restarts: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
@@ -58,14 +63,26 @@ class Activation:
     def run(
         self, old: Install | None, new: Install | None, changed: frozenset[str]
     ) -> Refusal | None:
-        """All steps in their order, until one is refused."""
+        """All steps in their order, until one is refused; a return goes through them all.
+
+        The first refusal: a fault of the disk is one too.
+        """
         self.error_log_bytes = nginx_.size(self.daemons.nginx.error_log)
-        todo = plan(old, new, changed)
+        refusals = self._refusals(old, new, plan(old, new, changed))
+        first = next(refusals, None)
+        if self.is_return:
+            deque(refusals, maxlen=0)
+        return first
+
+    def _refusals(self, old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
         steps = (self._boot_files, self._live_values, self._old_units, self._new_units)
-        for step in (*steps, self._services, self._others):
-            for refusal in step(old, new, todo):
-                return refusal
-        return None
+        for step in (*steps, self._services, self._others, self._workers):
+            try:
+                yield from step(old, new, todo)
+            except OSError as error:
+                message = f"{error.filename or 'the host'}: {error.strerror}"
+                look = "See that the disk is writable and not full."
+                yield Refusal("activate", message, look=look)
 
     def was(self, unit: str) -> frozenset[int]:
         """A unit's workers before the earlier activation; none where that did not act on it."""
@@ -122,14 +139,21 @@ class Activation:
         return {name: value for text in texts for name, value in read(text).items()}
 
     def _old_units(
-        self, _old: Install | None, _new: Install | None, todo: Plan
+        self, old: Install | None, _new: Install | None, todo: Plan
     ) -> Iterator[Refusal]:
-        """Units whose files have gone: systemd still runs them until it is told."""
+        """Units whose files have gone: systemd still runs them until it is told.
+
+        One that never came to systemd, or has left it already, is no fault of a return.
+        """
         for unit in todo.stop:
             systemd.disable(unit, self.layout.units)
-        if todo.stop:
-            yield from self._acted("stop", *todo.stop)
-            self.daemons.manager.act("reset-failed", *todo.stop)
+        states = self.daemons.manager.states(*todo.stop)
+        there = [unit for unit in todo.stop if not states[unit].is_nothing]
+        workers = [unit for unit in _named("worker", old) if unit in there]
+        for units in ([unit for unit in there if unit not in workers], workers):
+            if units:
+                yield from self._acted("stop", *units, is_patient=units is workers)
+                self.daemons.manager.act("reset-failed", *units)
 
     def _new_units(
         self, _old: Install | None, _new: Install | None, todo: Plan
@@ -140,19 +164,20 @@ class Activation:
             text = (self.layout.units / unit).read_text(encoding="utf-8")
             systemd.enable(unit, text, self.layout.units)
 
-    def _services(self, _old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
+    def _services(self, old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
         """Sockets first: what they hold waits for the service."""
         if not (todo.start or todo.restart or todo.reload or todo.renew):
             return
-        sockets = [unit.name for unit in (new.units if new else ()) if unit.kind == "socket"]
-        services = [unit.name for unit in (new.units if new else ()) if unit.kind == "service"]
+        sockets, services = _named("socket", new), _named("service", new)
         states = self.daemons.manager.states(*sockets, *services, *todo.reload)
         if todo.renew:
             # A socket does not change under a service that has it.
             yield from self._acted("stop", *services, *todo.renew)
         down = [each for each in sockets if each in todo.renew or not states[each].is_up]
         begin = list(dict.fromkeys([*down, *todo.start]))
-        again = [*todo.restart, *(services if todo.renew else ())]
+        workers = _named("worker", old, new)
+        restart = [unit for unit in todo.restart if unit not in workers]
+        again = [*restart, *(services if todo.renew else ())]
         stopped = [unit for unit in todo.reload if not self._takes_reloads(unit, states[unit])]
         for unit in dict.fromkeys([*begin, *again, *stopped]):
             # One that failed too often may not be started until it is forgiven (systemctl(1)).
@@ -193,7 +218,14 @@ class Activation:
         if todo.monitoring and self.daemons.manager.states(PROMETHEUS)[PROMETHEUS].is_up:
             yield from self._acted("reload", PROMETHEUS)
 
-    def _touch(self, verb: str, unit: str) -> Iterator[Refusal]:
+    def _workers(self, old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
+        """Last of all, for each may end its task first, and nobody waits for an answer of it."""
+        for unit in _named("worker", old, new):
+            if unit in todo.restart:
+                self.daemons.manager.act("reset-failed", unit)
+                yield from self._touch("restart", unit, is_patient=True)
+
+    def _touch(self, verb: str, unit: str, *, is_patient: bool = False) -> Iterator[Refusal]:
         """Act on one unit, with what it was before kept for the gate."""
         manager = self.daemons.manager
         main = manager.states(unit)[unit].main_pid
@@ -201,11 +233,13 @@ class Activation:
         before = nginx_.workers(main, among) if unit == self.daemons.nginx.unit else None
         workers = frozenset(children(main, among) if before is None else before)
         self.touched.append(Touched(unit, verb, main, workers if main else frozenset(), now_s()))
-        yield from self._acted(verb, unit)
+        yield from self._acted(verb, unit, is_patient=is_patient)
         self.restarts[unit] = manager.states(unit)[unit].restarts
 
-    def _acted(self, verb: str, *units: str) -> Iterator[Refusal]:
-        done = self.daemons.manager.act(verb, *units)
+    def _acted(self, verb: str, *units: str, is_patient: bool = False) -> Iterator[Refusal]:
+        is_short = self.is_return and verb in {"stop", "restart"} and not is_patient
+        stop_s = RETURN_STOP_S if is_short else None
+        done = self.daemons.manager.act(verb, *units, stop_s=stop_s)
         if not done.is_good:
             lines = [line for unit in units for line in self.said_by(unit)]
             yield _refused(systemd.failed(done, (verb, *units)), lines or done.said, units)
@@ -216,6 +250,11 @@ def redis_conf(install: Install | None) -> str:
     targets = (row.target for row in (install.files if install else ()) if row.checker == "redis")
     server = next(targets, "/etc/redis/").split("/")[2]
     return f"/etc/{server}/{server}.conf"
+
+
+def _named(kind: str, *installs: Install | None) -> list[str]:
+    units = (unit for install in installs if install for unit in install.units)
+    return list(dict.fromkeys(unit.name for unit in units if unit.kind == kind))
 
 
 def _refused(message: str, lines: Iterable[str], units: Iterable[str] = ()) -> Refusal:

@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import drift, generations, links, trust
-from .documents import refuse
+from .documents import MANIFEST_PATH, refuse
 from .layout import CURRENT
+from .takeback import installs
 from .trees import check_whole, differing, install_of, mixed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from .documents import Install, Request, Row, Tree
     from .layout import Layout
     from .links import Move
+    from .takeback import Begun
 
 TO_OVERWRITE = (
     "Look at the edits, put them into advisor.yml, or give --overwrite to save them away."
@@ -30,7 +32,9 @@ class Change:
     """The way from generation `base` (null: none is installed) to generation `number`.
 
     `changed` has, for each app that differs, the paths of its tree whose file, mode or link
-    differs; `edited` are files of the base that somebody edited, by their paths on the host.
+    differs; `edited` are files of the base that somebody edited, by their paths on the host. Apps
+    that are `unserved` have daemons that a failed return left with another generation's files:
+    theirs are changed too, and `old` is what those run.
     """
 
     base: int | None
@@ -43,6 +47,7 @@ class Change:
     links: Mapping[str, str]
     moves: Sequence[Move]
     edited: Collection[str]
+    unserved: Collection[str] = ()
 
     @property
     def paths(self) -> list[str]:
@@ -53,22 +58,28 @@ class Change:
 
 
 def change_of(
-    request: Request, layout: Layout, number: int, committed: Sequence[int]
+    request: Request,
+    layout: Layout,
+    number: int,
+    committed: Sequence[int],
+    unserved: Begun | None = None,
 ) -> Change | None:
     """What a request changes; null where all is as it asks already.
 
-    `committed` are the generations that one can go back to, oldest first. Raises `Refused`: what
-    others than root may write, a stale plan, a tree that is not whole, drift or somebody's file in
-    the way, an unknown generation.
+    `committed` are the generations that one can go back to, oldest first; `unserved` is the last
+    change, where its return failed. Raises `Refused`: what others than root may write, a stale
+    plan, a tree that is not whole, drift or somebody's file in the way, another app's file that is
+    lost, an unknown generation.
     """
     base = generations.current(layout)
     trust.check(layout, base)
     _check_fresh(request, base)
     before = _standing(request, layout, base)
     after = _wanted(request, layout, before, base, committed)
-    old = {app: install_of(tree, app) for app, tree in before.items()}
+    old: Mapping[str, Install] = {app: install_of(tree, app) for app, tree in before.items()}
     new = {app: install_of(tree, app) for app, tree in after.items()}
     affected = sorted({*old, *new}) if request.all_apps else [request.app]
+    _check_others(before, [install for app, install in old.items() if app not in affected])
     lost = {
         app: [
             one
@@ -98,15 +109,47 @@ def change_of(
         | {one.path for one in lost.get(app, ())}
         for app in affected
     }
+    old, stale = _running(layout, old, unserved)
+    for app in {*old, *new} & {*stale}:
+        changed[app] = changed.get(app, frozenset()) | stale[app]
     changed = {app: paths for app, paths in changed.items() if paths}
     if not changed:
         return None
     edited = [f"{CURRENT}/{app}/{one.path}" for app in lost for one in lost[app] if one.is_edit]
-    return Change(base, number, old, new, before, after, changed, wanted, moves, edited)
+    return Change(
+        base, number, old, new, before, after, changed, wanted, moves, edited, frozenset(stale)
+    )
+
+
+def _running(
+    layout: Layout, old: Mapping[str, Install], unserved: Begun | None
+) -> tuple[Mapping[str, Install], Mapping[str, frozenset[str]]]:
+    """What each app's daemons were given last, and the paths in which that is not what stands."""
+    if unserved is None:
+        return old, {}
+    stale, given = unserved.changed, installs(layout, unserved.number)
+    kept = {app: install for app, install in old.items() if app not in stale}
+    return kept | {app: given[app] for app in given if app in stale}, stale
 
 
 def _linked(install: Install | None) -> Sequence[Row]:
     return links.linked(install) if install else ()
+
+
+def _check_others(before: Mapping[str, Tree], others: Iterable[Install]) -> None:
+    """Refuse where another app's file would be lost: the next generation has it from here."""
+    gone = [
+        f"{other.app}/{path}"
+        for other in others
+        for path in (MANIFEST_PATH, *(row.path for row in other.files))
+        if path not in before[other.app]
+    ]
+    if gone:
+        raise refuse(
+            "live",
+            f"missing, or no plain files any more: {', '.join(gone)}",
+            "They are another app's: apply that one first, with --overwrite.",
+        )
 
 
 def _survives(one: drift.Drift, before: Tree, after: Tree) -> bool:

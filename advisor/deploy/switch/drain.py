@@ -41,7 +41,8 @@ SCHEMA = "advisor/drain/1"
 # A lease has to outlast what it is taken for, and a forgotten one must not last.
 SHORTEST_S, LONGEST_S = 5.0, 3600.0
 LEASE_S, WAIT_S = 120.0, 30.0
-RETRY_S = 5.0
+# After whoever waits for the lock has given up: so there is one at a time that tries.
+RETRY_S = leases.LOCK_S + 5.0
 
 _APP = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -110,25 +111,30 @@ def undrain(request: Mapping[str, Any], layout: Layout, host: Host | None = None
     """Give `peer` its requests again; without one, every peer of `app` whose lease is over.
 
     The state `refused` has the reason where the daemon does not take its files. The lease stays
-    then, and once it is over a timer tries again until it is done.
+    then, and once it is over a timer tries again until it is done, whatever ends this.
     """
     here, now = host or Host(), time.monotonic()
     try:
         asked = _read(request)
+        folder, units = leases.drained(layout) / asked.app, []
+        # Before anything can go wrong: the lease's own timer has come, and comes once.
+        if asked.peer is None and leases.read(folder):
+            with suppress(Refused, OSError):
+                units.append(_arm(layout, here, asked.app, RETRY_S))
         with leases.exclusive(layout):
-            folder, site = leases.drained(layout) / asked.app, sites.find(layout, asked.app)
-            found = leases.read(folder)
+            site, found = sites.find(layout, asked.app), leases.read(folder)
             over = {
                 name: lease
                 for name, lease in found.items()
                 if (lease.until <= now if asked.peer is None else name == asked.peer)
             }
             rest = {name: lease for name, lease in found.items() if name not in over}
-            units = [lease.unit for lease in over.values()]
+            units += [lease.unit for lease in over.values()]
             if over and site is not None and site.is_ours:
-                if asked.peer is None:
-                    with suppress(Refused):
-                        units.append(_arm(layout, here, asked.app, RETRY_S))
+                # From here on the daemon may send them requests, whoever dies in between: a
+                # drain that comes then must not take them for out.
+                intended = {name: replace(lease, before=()) for name, lease in over.items()}
+                leases.write(folder, {**found, **intended})
                 if here.proxies[site.kind].is_running():
                     _publish(here, site, _out(rest))
                 else:

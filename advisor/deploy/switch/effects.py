@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 TRIES = 3
 BETWEEN_S = 0.5
 RECENT_S = 300.0
+NO_CURE = (
+    "An apply is no cure, and could not be told from the harm: mend the app first, or go back with "
+    "`advisor rollback`."
+)
 PROMETHEUS = "/etc/prometheus/prometheus.yml"
+# Its files by their ends, and how promtool is asked about each; it knows no dashboards.
+PROMTOOL = {".rules.yml": "rules", ".scrape.yml": "config", "/prometheus.yml": "config"}
 
 
 @dataclass
@@ -54,7 +60,10 @@ class Host:
         if self.daemons.caddy.is_installed and (main or _has(installs, "caddy")):
             process = among.get(main)
             refusal = refusal or caddy.live_problems(self.daemons.caddy, process, is_ours)
-        return refusal or (self._unwell(app) if app else None)
+        if refusal or app is None:
+            return refusal
+        refusal = self.unwell(app, "before the apply")
+        return replace(refusal, look=NO_CURE) if refusal else None
 
     def _is_ours(self, rows: Iterable[Row]) -> Callable[[Path], bool]:
         """Whether a path is a file of ours, or was put in the place of one: that is drift."""
@@ -65,18 +74,15 @@ class Host:
 
         return is_ours
 
-    def _unwell(self, app: Install) -> Refusal | None:
-        """Whether the app is up and says that it is well, before anything is changed."""
+    def unwell(self, app: Install, when: str) -> Refusal | None:
+        """Whether the app is down or says that it is ill."""
         # What it logged in the last minutes may tell why.
         here = Activation(self.daemons, self.layout, began=time.time() - RECENT_S)
         here.error_log_bytes = nginx.size(self.daemons.nginx.error_log)
-        look = "An apply is no cure, and could not be told from the harm: mend the app first, or "
-        look += "go back with `advisor rollback`."
         for name, state in self.daemons.manager.states(*(u.name for u in app.units)).items():
             if not state.is_up:
                 lines = here.said_by(name)
-                message = f"{name} is {state.words} before the apply"
-                return Refusal("live", message, lines=lines, look=look)
+                return Refusal("live", f"{name} is {state.words} {when}", lines=lines)
         if app.health is None:
             return None
         client = Client(app.health)
@@ -84,8 +90,8 @@ class Host:
         client.close()
         if answer.is_good:
             return None
-        message = f"the app is unhealthy before the apply: its health route {answer.words}"
-        return Refusal("live", message, app.health.url, answer.status, look=look)
+        message = f"the app is unhealthy {when}: its health route {answer.words}"
+        return Refusal("live", message, app.health.url, answer.status)
 
     def staged_problems(self, new: Install, generation: Path, links: Links) -> Refusal | None:
         """What the target's own binaries say, each where the files are in their places."""
@@ -117,7 +123,7 @@ class Host:
             "systemd": lambda: self._units_verified(new),
             "sysctl": lambda: sysctl.missing("\n".join(self._texts(new, "sysctl"))),
             "redis": lambda: redis.staged_problems(*self._redis_file(new)),
-            "monitoring": self._prometheus_checked,
+            "monitoring": lambda: self._prometheus_checked(new),
         }
         for checker in dict.fromkeys(row.checker for row in new.files):
             refusal = checks[checker]() if checker in checks else None
@@ -157,17 +163,28 @@ class Host:
             look="Change advisor.yml and render again; a program that is not there is named above.",
         )
 
-    def _prometheus_checked(self) -> Refusal | None:
-        """Only where Prometheus runs on this host are its rules read here."""
-        main = self.layout.at(PROMETHEUS)
+    def _prometheus_checked(self, new: Install) -> Refusal | None:
+        """Our files by themselves, for Prometheus's own need not name them yet; then that one."""
         program = find("promtool")
-        if program is None or not main.is_file():
-            return None
-        done = run([program, "check", "config", str(main)])
-        if done.is_good:
-            return None
-        message = "Prometheus refuses the new files"
-        return Refusal("check", message, lines=tuple(done.said[-8:]), look="promtool check config")
+        if program is None:
+            return lacking("promtool", "prometheus")
+        targets = [row.target for row in new.files if row.checker == "monitoring"]
+        asked = [
+            (kind, self.layout.at(target))
+            for target in [*targets, PROMETHEUS]
+            for ending, kind in PROMTOOL.items()
+            if target.endswith(ending)
+        ]
+        for kind, path in asked:
+            done = run([program, "check", kind, str(path)]) if path.is_file() else None
+            if done is not None and not done.is_good:
+                return Refusal(
+                    step="check",
+                    message=f"Prometheus refuses {path}",
+                    lines=tuple(done.said[-8:]),
+                    look=f"promtool check {kind} {path}",
+                )
+        return None
 
     def _tried(self, new: Install) -> Refusal | None:
         for unit in new.units:
@@ -188,18 +205,19 @@ class Host:
             client.close()
 
     def activate(
-        self, old: Install | None, new: Install | None, changed: frozenset[str]
+        self,
+        old: Install | None,
+        new: Install | None,
+        changed: frozenset[str],
+        *,
+        is_return: bool = False,
     ) -> Refusal | None:
         """Make what changed effective; what was done is kept for the gate."""
         names = [install.app for install in (old, new) if install is not None]
         earlier = next((self.done[name] for name in names if name in self.done), None)
-        done = Activation(self.daemons, self.layout, earlier)
+        done = Activation(self.daemons, self.layout, earlier if is_return else None, is_return)
         self.done |= dict.fromkeys(names, done)
-        try:
-            return done.run(old, new, changed)
-        except OSError as error:
-            message = f"{error.filename or 'the host'}: {error.strerror}"
-            return Refusal("activate", message, look="See that the disk is writable and not full.")
+        return done.run(old, new, changed)
 
     def gate(
         self, app: Install, before: Baseline | None, dwell_s: float

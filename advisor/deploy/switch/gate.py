@@ -6,6 +6,7 @@ until it answers, and for the dwell time; then the comparison. It ends as soon a
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ POLL_S = 0.05
 UNITS_S = 0.5
 # What a proxy answers while the app behind it is not there yet.
 NOT_YET = frozenset({None, 502, 503, 504})
+# gunicorn: settings, max_requests; on a busy host that is within the dwell time.
+_COUNTED = re.compile(r"^max_requests = [1-9]", re.MULTILINE)
 
 
 @dataclass
@@ -90,7 +93,9 @@ class Gate:
         if main == 0:
             return True  # sockets and slices have no processes
         if touched.verb != "reload":
-            return main != touched.main_pid
+            # What a return finds running still need not be started.
+            is_still_up = touched.verb == "start" and self.done.is_return
+            return is_still_up or main != touched.main_pid
         if touched.unit == daemons.caddy.unit:
             # One process, which answers a reload when it is done: what runs is what is written.
             return caddy_.is_loaded(daemons.caddy, main) is not False
@@ -183,7 +188,8 @@ class Gate:
         dead = self._dead()
         if dead is not None:
             return dead
-        if began and not began & self._serving():
+        now = self._serving()
+        if began and now and not began & now and not self._renews():
             return self._refusal(
                 "every worker that served at first has died and was replaced",
                 look="An app that ends its workers under no load has a fault at start.",
@@ -198,6 +204,16 @@ class Gate:
         among = snapshot()
         found = (children(state.main_pid, among) for state in states.values() if state.main_pid)
         return frozenset(pid for each in found for pid in each)
+
+    def _renews(self) -> bool:
+        """Whether its workers may go at any time: who is none of Gunicorn's, or ends by a count.
+
+        The children of another server may be what the app itself runs.
+        """
+        rows = [row for row in self.app.files if row.component == "gunicorn"]
+        files = [self.done.layout.at(row.target) for row in rows]
+        texts = [path.read_text(encoding="utf-8") for path in files if path.is_file()]
+        return self.app.server != "gunicorn" or any(_COUNTED.search(text) for text in texts)
 
     def _churns(self) -> Refusal | None:
         """Workers that die as they come look like work: nobody waits for those."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .layout import Layout
 
 KEPT = 10
+UNBORN, GONE = ".new-", ".gone-"
 # Debian's caddy.service, redis-server.service, prometheus.service and grafana-server.service read
 # their files as their own users (User= in each); nginx, systemd and sysctl read as root.
 READ_AS_THEMSELVES = frozenset({"caddy", "load_balancer", "redis", "monitoring"})
@@ -146,7 +147,7 @@ def sweep(layout: Layout) -> None:
     """Remove what interrupted work left half written or half removed."""
     if layout.generations.is_dir():
         for entry in sorted(layout.generations.iterdir()):
-            if entry.name.startswith("."):
+            if entry.name.startswith((UNBORN, GONE)):
                 disk.remove_tree(entry)
 
 
@@ -246,8 +247,8 @@ def _text(link: Path) -> str | None:
 
 
 def _unborn(layout: Layout, number: int) -> Path:
-    return layout.generations / f".new-{number}"
+    return layout.generations / f"{UNBORN}{number}"
 
 
 def _gone(layout: Layout, number: int) -> Path:
-    return layout.generations / f".gone-{number}"
+    return layout.generations / f"{GONE}{number}"

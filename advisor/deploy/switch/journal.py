@@ -86,16 +86,16 @@ class Log:
     """The journal of one operation: `log("staged")` writes its next step down."""
 
     def __init__(self, journal: Journal, id_: str) -> None:
-        self._journal, self._id = journal, id_
+        self._journal, self.id = journal, id_
 
     def __call__(self, step: str, **data: Any) -> None:
         """As `Journal.append`."""
-        self._journal.append(self._id, step, **data)
+        self._journal.append(self.id, step, **data)
 
     @property
     def lines(self) -> list[Line]:
         """What it says so far."""
-        return self._journal.lines(self._id)
+        return self._journal.lines(self.id)
 
     @property
     def steps(self) -> set[str]:

@@ -73,7 +73,7 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """What a reboot may take: staging, drained sites."""
+        """What a reboot may take: drained sites, what came of a return."""
         return self.at("/run/advisor")
 
     @property

@@ -24,6 +24,7 @@ DRAINED = "/run/advisor/drained"
 # Every app with Caddy has this one; "the one applied last stands", as the file itself says.
 SHARED = frozenset({"/etc/caddy/Caddyfile"})
 
+_DRAINED = "is drained: wait until the lease has ended, or undrain"
 _WORDS = {"folder": "is a folder", "other": "is no file, or its folder is none"}
 
 
@@ -72,8 +73,8 @@ def plan(
 ) -> list[Move]:
     """The moves to these links, and away from the paths that are given up.
 
-    Raises `Refused` naming every path where somebody else's file or link is in the way; with
-    `overwrite`, only those that cannot be replaced.
+    Raises `Refused` naming every path where somebody else's file or link is in the way, or that is
+    drained; with `overwrite`, only those that cannot be replaced.
     """
     moves: list[Move] = []
     in_the_way: list[str] = []
@@ -86,16 +87,18 @@ def plan(
             in_the_way.append(f"{target} {problem}")
         before = Stood("file", saved=number) if stood.kind == "file" else stood
         moves.append(Move(target, before, Stood("link", text)))
+    for target in sorted(given_up):
+        stood = look(layout, target)
+        if is_ours(layout, stood):
+            moves.append(Move(target, stood, latest(layout, target)))
+        elif is_drained(layout, stood):
+            in_the_way.append(f"{target} {_DRAINED}")
     if in_the_way:
         look_at = (
             "Move them away; with --overwrite a file or a link is saved below "
             f"{layout.saved} and replaced, and comes back when ours goes."
         )
         raise refuse("live", "these are not ours: " + "; ".join(in_the_way), look_at)
-    for target in sorted(given_up):
-        stood = look(layout, target)
-        if is_ours(layout, stood):
-            moves.append(Move(target, stood, latest(layout, target)))
     return moves
 
 
@@ -158,7 +161,7 @@ def _problem(layout: Layout, target: str, stood: Stood, *, overwrite: bool) -> s
     if stood.kind == "absent" or is_ours(layout, stood):
         return None
     if is_drained(layout, stood):
-        return "is drained: wait until the lease has ended, or undrain"
+        return _DRAINED
     if stood.kind in _WORDS:
         return _WORDS[stood.kind]
     if overwrite or (stood.kind == "file" and is_as_shipped(layout, target)):

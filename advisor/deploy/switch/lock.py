@@ -6,6 +6,7 @@ nothing.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -16,10 +17,13 @@ from .documents import Refusal, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from .layout import Layout
 
 POLL_S = 0.05
+# More than a name takes.
+NAMED_BYTES = 1024
 
 
 class Lock:
@@ -34,7 +38,7 @@ class Lock:
 
         Raises `Refused`, naming the one that holds it, where it is not free within `wait_s`.
         """
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _opened(self._path)
         until = time.monotonic() + wait_s
         while not _is_ours(descriptor, fcntl.LOCK_EX):
             if time.monotonic() >= until:
@@ -45,12 +49,14 @@ class Lock:
         self.name(holder)
 
     def name(self, holder: Mapping[str, Any]) -> None:
-        """Say who holds it now. A full disk leaves the name out, and the lock holds."""
+        """Say who holds it now. A disk that takes no more leaves the name out; the lock holds."""
         if self._descriptor is None:
             return
         try:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, json.dumps(holder).encode(), 0)
+            # In one write, for somebody may be reading who it is.
+            content = json.dumps(holder).encode().ljust(NAMED_BYTES)
+            os.pwrite(self._descriptor, content, 0)
+            os.ftruncate(self._descriptor, len(content))
         except OSError:
             return
 
@@ -59,6 +65,16 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _opened(path: Path) -> int:
+    """Held on a read-only disk all the same: what a return puts back is elsewhere."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def holder(layout: Layout) -> dict[str, Any] | None:

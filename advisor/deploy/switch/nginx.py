@@ -26,6 +26,8 @@ _LEVEL = re.compile(r"^(?:nginx: |\S+ \S+ )(?P<level>\[\w+\]) (?:\d+#\d+: )?(?P<
 _WORST = ("[emerg]", "[alert]", "[crit]", "[error]")
 # A name that another site has already: nginx says so, starts, and ours is never asked.
 _LOST = "conflicting server name"
+# With `is shutting down` behind it once there are others.
+_WORKER = "nginx: worker process"
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,14 @@ def _unsaid(done: Outcome) -> tuple[str, ...]:
 
 def workers(master: int, among: Processes) -> Processes:
     """The workers that take connections; those of an earlier configuration are shutting down."""
-    return {
-        pid: process
-        for pid, process in children(master, among).items()
-        if process.command == "nginx: worker process"
-    }
+    found = serving(master, among)
+    return {pid: process for pid, process in found.items() if process.command == _WORKER}
+
+
+def serving(master: int, among: Processes) -> Processes:
+    """Every worker: one that is shutting down has requests still."""
+    found = children(master, among)
+    return {pid: process for pid, process in found.items() if process.command.startswith(_WORKER)}
 
 
 def pending(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import disk, generations, links, requests, saved
@@ -17,13 +17,13 @@ from .change import Change, change_of
 from .documents import Refused, refuse
 from .faults import reason_of, stop_at
 from .journal import Journal, Log
-from .takeback import Begun, discard, take_back
+from .takeback import Begun, discard, take_back, unserved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from .documents import Request
+    from .documents import Install, Request
     from .layout import Layout
     from .services import Baseline, Services
 
@@ -50,10 +50,14 @@ class Switch:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A change that may be made: its generation is staged and checked."""
+    """A change that may be made: its generation is staged and checked.
+
+    `well` are the apps that it leaves as they are, and that answered before it.
+    """
 
     change: Change
     baselines: Mapping[str, Baseline | None]
+    well: Sequence[Install]
 
     @property
     def begun(self) -> Begun:
@@ -98,7 +102,8 @@ def perform(request: Request, switch: Switch) -> None:
 def _prepare(request: Request, number: int, switch: Switch, log: Log) -> Prepared | None:
     """All that comes before the switch; null where there is nothing to do."""
     layout, services = switch.layout, switch.services
-    change = change_of(request, layout, number, list(committed(switch)))
+    last = unserved(switch.journal)
+    change = change_of(request, layout, number, list(committed(switch)), last)
     if change is None:
         return None
     check_live(request, change, services)
@@ -111,15 +116,28 @@ def _prepare(request: Request, number: int, switch: Switch, log: Log) -> Prepare
     check_staged(change, folder, services)
     log("checked")
     stay = [app for app in change.changed if app in change.new]
+    measured = {app: None if app in change.unserved else change.old.get(app) for app in stay}
     return Prepared(
-        change, {app: services.baseline(change.old.get(app), BASELINE_S) for app in stay}
+        change,
+        {app: services.baseline(install, BASELINE_S) for app, install in measured.items()},
+        _well(change, services),
     )
 
 
+def _well(change: Change, services: Services) -> list[Install]:
+    """The other apps that answer: they may share a proxy, a kernel or a Redis with what changes."""
+    others = [install for app, install in change.new.items() if app not in change.changed]
+    return [each for each in others if each.health and not services.unwell(each, "before")]
+
+
 def check_live(request: Request, change: Change, services: Services) -> None:
-    """Refuse where the host as it is must not be published; an app may be rolled back unwell."""
+    """Refuse where the host as it is must not be published.
+
+    An app may be rolled back unwell, and what a failed return left is there to be mended.
+    """
     for app in change.changed:
-        now = change.old.get(app) if request.verb == "apply" else None
+        is_to_be_well = request.verb == "apply" and app not in change.unserved
+        now = change.old.get(app) if is_to_be_well else None
         others = [install for name, install in change.old.items() if name != app]
         stop_at(services.live_problems(now, others))
 
@@ -156,6 +174,10 @@ def _gate(prepared: Prepared, request: Request, switch: Switch, log: Log) -> Non
         install = prepared.change.new[app]
         refusal, figures[app] = switch.services.gate(install, before, request.dwell_s)
         stop_at(refusal)
+    for other in prepared.well:
+        refusal = switch.services.unwell(other, "now")
+        message = f"{other.app} was well before: {refusal.message}" if refusal else ""
+        stop_at(refusal and replace(refusal, step="gate", message=message))
     log("gated", gate=figures.get(request.app) if len(figures) == 1 else figures)
 
 

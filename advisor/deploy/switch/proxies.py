@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from .processes import Processes
+
 STEP = "drain"
 TAKES_OVER_S, POLL_S = 20.0, 0.05
 
@@ -34,7 +36,7 @@ class Proxy(Protocol):
     def reload(self) -> frozenset[int]:
         """Make it read its files again; returns when they are in use.
 
-        Gives the processes that end what they began by the old files. Raises `Refused` where
+        Gives the processes that end what they began by older files. Raises `Refused` where
         those stay in use.
         """
 
@@ -65,26 +67,28 @@ class NginxProxy:
         the old ones (nginx.org, Controlling nginx).
         """
         master, log = self._master(), nginx.size(self.nginx.error_log)
-        before = self._workers(master)
+        among = snapshot()
+        serving = frozenset(nginx.serving(master, among))
+        before = self._workers(master, among)
         if not before:
             raise refuse(STEP, "nginx is not running", f"systemctl status {self.nginx.unit}")
         _reload(self.manager, self.nginx.unit)
         deadline = time.monotonic() + TAKES_OVER_S
-        while not (now := self._workers(master)) or now & before:
+        while not (now := self._workers(master, snapshot())) or now & before:
             if time.monotonic() > deadline:
                 message = f"nginx has no new workers {TAKES_OVER_S:g} s after its reload"
                 said = nginx.tail(self.nginx.error_log, log)
                 raise Refused(Refusal(STEP, message, lines=said, look=str(self.nginx.error_log)))
             time.sleep(POLL_S)
-        return frozenset(pid for pid, _ in before)
+        return serving
 
     def _master(self) -> int:
         return self.manager.states(self.nginx.unit)[self.nginx.unit].main_pid
 
     @staticmethod
-    def _workers(master: int) -> set[tuple[int, float]]:
+    def _workers(master: int, among: Processes) -> set[tuple[int, float]]:
         """By their start too: a PID may come again."""
-        found = nginx.workers(master, snapshot()).values()
+        found = nginx.workers(master, among).values()
         return {(each.pid, each.started_s) for each in found}
 
 

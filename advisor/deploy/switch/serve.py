@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from . import requests, sites
+from . import generations, requests, sites, systemd
 from .documents import Refusal, Refused, Request
 from .journal import Journal, boot_id, now
 from .operation import POLL_S, Switch, perform, tidy
@@ -30,7 +31,9 @@ def work(switch: Switch, lock: Lock) -> list[str]:
     layout = switch.layout
     done: list[str] = []
     requests.make_folders(layout)
-    lock.take({"by": "advisor-switch", "since": now()}, wait_s=PATIENCE_S)
+    first = next(iter(requests.waiting(layout)), None)
+    who = first.who if first else {"by": "advisor-switch", "since": now()}
+    lock.take(who, wait_s=PATIENCE_S)
     if recover(layout, switch.services):
         tidy(switch)
     while True:
@@ -46,19 +49,39 @@ def work(switch: Switch, lock: Lock) -> list[str]:
 def boot(layout: Layout, manager: Manager, lock: Lock) -> bool:
     """Return what was not committed, before anything reads it; whether files changed.
 
-    Requests of the boot before are refused: nobody waits for them any more.
+    Requests of the boot before are refused: nobody waits for them any more. Raises `OSError` where
+    a return did not come to its end: the service, which comes later, then goes on with it.
     """
     requests.make_folders(layout)
     lock.take({"by": "advisor-boot", "since": now()}, wait_s=PATIENCE_S)
-    changed = recover(layout, None)
-    for one in requests.waiting(layout):
-        _refuse(one, layout, _RESTARTED)
-        requests.finish(layout, one.id)
-    if layout.current.exists():
-        changed = bool(sites.restore(layout)) or changed
-    if changed:
-        manager.act("daemon-reload")
+    changed = True
+    try:
+        changed = recover(layout, None)
+        for one in requests.waiting(layout):
+            _refuse(one, layout, _RESTARTED)
+            requests.finish(layout, one.id)
+    finally:
+        # What was put back is what daemons read, whether or not that could be written down.
+        if layout.current.exists():
+            changed = bool(sites.restore(layout)) or changed
+        if changed:
+            _load(layout, manager)
+    left = unfinished(Journal(layout))
+    if left:
+        raise OSError(f"{', '.join(left)}: the return did not come to its end")
     return changed
+
+
+def _load(layout: Layout, manager: Manager) -> None:
+    """Have systemd read its files again, and start what it would have started by these."""
+    manager.act("daemon-reload")
+    with suppress(Refused):
+        found = generations.installs(layout, generations.current(layout)).values()
+        units = [unit for install in found for unit in install.own_units]
+        # The boot's jobs were made of the files before: a unit that has come back has none.
+        begin = [unit for unit in units if systemd.enabled(unit, layout.units)]
+        if begin:
+            manager.act("start", "--no-block", *begin)
 
 
 _RESTARTED = Refusal(

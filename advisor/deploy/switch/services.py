@@ -39,13 +39,22 @@ class Services(Protocol):
     def baseline(self, app: Install | None, seconds: float) -> Baseline | None:
         """A light load through the proxy for so long; null where the app is not there yet."""
 
+    def unwell(self, app: Install, when: str) -> Refusal | None:
+        """Whether an app's units are down, or its health route fails; `when` is for the words."""
+
     def activate(
-        self, old: Install | None, new: Install | None, changed: frozenset[str]
+        self,
+        old: Install | None,
+        new: Install | None,
+        changed: frozenset[str],
+        *,
+        is_return: bool = False,
     ) -> Refusal | None:
         """Make what changed effective, and nothing else.
 
         `changed` holds the tree paths that differ; `old` is null where the app is new, `new`
-        where it is removed: its links are gone by then, its units still run.
+        where it is removed: its links are gone by then, its units still run. A return goes on
+        after a refusal with all that is left to do, and gives the first.
         """
 
     def gate(

@@ -3,8 +3,9 @@
 A child of this process gets a mount namespace of its own (unshare(2), mount(2)). There each folder
 that holds a link of ours is a copy on a tmpfs, with the links as they will be, and /etc/advisor is
 one whose `current` is the staged generation. Nothing of it is seen by anybody else, and all of it
-goes with the child. Copies of few small folders, and no overlay of all /etc: what is mounted below
-/etc stays (resolv.conf in a container), and a root that is itself an overlay on an overlay works.
+goes with the child. What is not there yet is made where it will be. Copies of few small folders,
+and no overlay of all /etc: what is mounted below /etc stays (resolv.conf in a container), and a
+root that is itself an overlay on an overlay works.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import ctypes
 import os
 import pickle
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .commands import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
 
 Answer = TypeVar("Answer")
 
@@ -69,6 +70,8 @@ def _answer(
     """The child: it ends here, whatever happens, and runs nothing of its parent's."""
     try:
         try:
+            # What is made here a daemon's own user is to see, as on the host itself.
+            os.umask(0o022)
             _enter(generation, current, links)
             answer = ask()
         except (OSError, NotStaged) as error:
@@ -86,17 +89,21 @@ def _enter(generation: Path, current: Path, links: Mapping[Path, Path]) -> None:
     _mount("none", "/", None, MS_REC | MS_PRIVATE)
     staged = os.open(generation, os.O_PATH | os.O_DIRECTORY)
     below = current.parent
+    folders = {link.parent for link in links if below not in link.parents}
+    for folder in sorted({_standing(each) for each in (*folders, below) if not each.is_dir()}):
+        _reflected(folder)
+    for each in (*folders, below):
+        each.mkdir(parents=True, exist_ok=True)
     _mount("tmpfs", below, "tmpfs", 0, "mode=0755")
     current.mkdir()
     _mount(f"/proc/self/fd/{staged}", current, None, MS_BIND)
-    for folder in _tops(_standing(link.parent) for link in links if below not in link.parents):
+    for folder in _tops(folders):
         _copied(folder)
         for link in folder.rglob("*"):
             if link.is_symlink() and current in link.readlink().parents:
                 link.unlink()
     for link, destination in links.items():
         if below not in link.parents:
-            link.parent.mkdir(parents=True, exist_ok=True)
             if link.is_symlink() or link.is_file():
                 link.unlink()
             link.symlink_to(destination)
@@ -115,13 +122,36 @@ def _tops(folders: Iterable[Path]) -> list[Path]:
 
 def _copied(folder: Path) -> None:
     """A tmpfs with the folder's own content in its place."""
+    original = _covered(folder)
+    done = run(["cp", "--archive", "--", f"{original}/.", f"{folder}/"])
+    if not done.is_good:
+        raise NotStaged(f"{folder} cannot be copied: {' '.join(done.said)}")
+
+
+def _reflected(folder: Path) -> None:
+    """A tmpfs with the very things of the folder, none of them copied: room for one more.
+
+    It may be as large as /var/lib.
+    """
+    for entry in _covered(folder).iterdir():
+        place = folder / entry.name
+        if entry.is_symlink():
+            place.symlink_to(entry.readlink())
+            continue
+        if entry.is_dir():
+            place.mkdir()
+        else:
+            place.touch()
+        _mount(str(entry), place, None, MS_BIND | MS_REC)
+
+
+def _covered(folder: Path) -> Path:
+    """Lay an empty tmpfs, with the same rights, over a folder; where its content is still found."""
     about = folder.stat()
     original = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     mode = f"mode={about.st_mode & 0o7777:o},uid={about.st_uid},gid={about.st_gid}"
     _mount("tmpfs", folder, "tmpfs", 0, mode)
-    done = run(["cp", "--archive", "--", f"/proc/{os.getpid()}/fd/{original}/.", f"{folder}/"])
-    if not done.is_good:
-        raise NotStaged(f"{folder} cannot be copied: {' '.join(done.said)}")
+    return Path(f"/proc/{os.getpid()}/fd/{original}")
 
 
 def _unshare(flags: int) -> int:

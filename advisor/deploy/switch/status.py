@@ -11,6 +11,7 @@ from .faults import reason_of
 from .journal import OPERATION_SCHEMA, Journal, view
 from .operation import check_live, check_staged, committed, next_number
 from .recover import unfinished
+from .takeback import unserved
 from .trees import digest, install_of, shown
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ STATUS_SCHEMA = "advisor/status/1"
 
 
 def status(layout: Layout) -> dict[str, Any]:
-    """The generations, what is current, how it drifted, the last operation, who is at work."""
+    """The generations, what is current, how it drifted, the last operation, who is at work.
+
+    `unserved` are apps that a failed return left with daemons that run other files.
+    """
     journal = Journal(layout)
     problem = None
     try:
@@ -35,6 +39,7 @@ def status(layout: Layout) -> dict[str, Any]:
     there = generations.numbers(layout)
     operations = journal.operations()
     last = next(reversed(operations), None)
+    left = unserved(journal)
     return {
         "schema": STATUS_SCHEMA,
         "current": number,
@@ -44,6 +49,7 @@ def status(layout: Layout) -> dict[str, Any]:
         "waiting": [one.who for one in requests.waiting(layout)],
         "holder": lock.holder(layout),
         "apps": apps,
+        "unserved": sorted(left.changed) if left else [],
         "problem": problem,
     }
 
@@ -85,7 +91,8 @@ def check(request: Request, switch: Switch) -> dict[str, Any]:
     try:
         _check_free(switch.layout)
         number = next_number(switch)
-        change = change_of(request, switch.layout, number, list(committed(switch)))
+        last = unserved(switch.journal)
+        change = change_of(request, switch.layout, number, list(committed(switch)), last)
         if change is None:
             return {**shown_, "state": "unchanged"}
         shown_ |= {"from": change.base, "changed": change.paths, "diff": _diff(change)}

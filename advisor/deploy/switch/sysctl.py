@@ -60,7 +60,9 @@ def switch(
     store.keep(app, {key: _read(key, proc) for key in new})
     try:
         for key, value in store.due(app, gone).items():
-            _file(key, proc).write_text(value, encoding="ascii")
+            # A container that may not set it has it as it was.
+            if _read(key, proc) != value:
+                _file(key, proc).write_text(value, encoding="ascii")
     except OSError as error:
         return _refused((f"{error.filename}: {error.strerror}",))
     wrong = set_all(sorted({*gone, *new}))

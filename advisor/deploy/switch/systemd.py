@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from . import disk
 from .commands import Outcome, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# A stop may take TimeoutStopSec, a start TimeoutStartSec: 90 s each unless a unit says otherwise.
+# A stop may take TimeoutStopSec, a start TimeoutStartSec, 90 s each unless a unit says otherwise:
+# systemd sees to both, and a job waits for others besides. Where a unit has no limit, it has one.
 ACT_S = 240.0
+SPARE_S = 60.0
+UNLIMITED_S = 3600.0
 LOG_LINES = 20
 UNITS = "/etc/systemd/system"
+LIMITS = ("TimeoutStartUSec", "TimeoutStopUSec")
+# systemd.time(7), in the order of its own output.
+_SPANS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+_SPAN = re.compile(rf"([0-9.]+)({'|'.join(_SPANS)})(?![a-z])")
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "User")
 
 
@@ -37,6 +46,11 @@ class State:
         return self.active in {"active", "reloading"}
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to stop: `systemctl stop` ends with 5 where it is unknown."""
+        return self.load == "not-found" and self.active == "inactive"
+
+    @property
     def words(self) -> str:
         """As systemctl says it."""
         return f"{self.active} ({self.sub})" if self.load == "loaded" else self.load
@@ -48,8 +62,8 @@ class Manager(Protocol):
     def states(self, *units: str) -> dict[str, State]:
         """Each unit's state."""
 
-    def act(self, verb: str, *units: str) -> Outcome:
-        """`systemctl VERB UNITS`, until it is done."""
+    def act(self, verb: str, *units: str, stop_s: float | None = None) -> Outcome:
+        """`systemctl VERB UNITS`, until it is done; a stop may take `stop_s` seconds."""
 
     def log(self, unit: str, since: float) -> list[str]:
         """The last lines of a unit since a moment of the wall clock."""
@@ -69,9 +83,31 @@ class Systemd:
         shown = [state(block) for block in done.out.rstrip("\n").split("\n\n")]
         return {unit: shown[at] if at < len(shown) else State() for at, unit in enumerate(units)}
 
-    def act(self, verb: str, *units: str) -> Outcome:
-        """`systemctl VERB UNITS`; it waits for the job's end."""
-        return run(["systemctl", verb, *units], timeout_s=ACT_S)
+    def act(self, verb: str, *units: str, stop_s: float | None = None) -> Outcome:
+        """`systemctl VERB UNITS`; it waits for the job's end.
+
+        What is still stopping after `stop_s` seconds is killed: a stop or a restart alone.
+        """
+        if stop_s is not None:
+            done = run(["systemctl", verb, *units], timeout_s=stop_s)
+            if done.code is not None:
+                return done
+            states = self.states(*units)
+            late = [unit for unit in units if states[unit].active == "deactivating"]
+            if late:
+                run(["systemctl", "kill", "--signal=SIGKILL", *late])
+            # Joins the job that goes on; a second restart would stop what it has started.
+            verb = "stop" if verb == "stop" else "start"
+        return run(["systemctl", verb, *units], timeout_s=self._limit_s(units))
+
+    def _limit_s(self, units: Sequence[str]) -> float:
+        """More than the units' own limits let a stop and a start take."""
+        names = [unit for unit in units if not unit.startswith("-")]
+        if not names:
+            return ACT_S
+        shown = run(["systemctl", "show", f"--property={','.join(LIMITS)}", "--", *names])
+        own = sum(seconds(line.partition("=")[2]) for line in shown.out.splitlines())
+        return max(ACT_S, own + SPARE_S)
 
     def log(self, unit: str, since: float) -> list[str]:
         """The journal's last lines.
@@ -104,6 +140,17 @@ def state(block: str) -> State:
         restarts=_number(shown.get("NRestarts", "")),
         user=shown.get("User", ""),
     )
+
+
+def seconds(span: str) -> float:
+    """A time as `systemctl show` prints it; `UNLIMITED_S` for infinity.
+
+    >>> seconds("1min 30s"), seconds("2h 500ms")
+    (90.0, 7200.5)
+    """
+    if span == "infinity":
+        return UNLIMITED_S
+    return sum(float(number) * _SPANS[unit] for number, unit in _SPAN.findall(span))
 
 
 def _number(text: str) -> int:
@@ -146,19 +193,23 @@ def enable(unit: str, text: str, folder: Path = Path(UNITS)) -> None:
         if name == "WantedBy":
             for target in split(value):
                 link = folder / f"{target}.wants" / unit
-                link.parent.mkdir(mode=0o755, exist_ok=True)
+                disk.make_folders(link.parent)
                 if not link.is_symlink():
                     link.symlink_to(f"../{unit}")
 
 
 def disable(unit: str, folder: Path = Path(UNITS)) -> None:
     """Take away what `enable` made, whatever the unit's file said then."""
-    for wants in folder.glob("*.wants"):
-        link = wants / unit
-        if link.is_symlink():
-            link.unlink()
-            with contextlib.suppress(OSError):  # others' links are still in it
-                wants.rmdir()
+    for link in enabled(unit, folder):
+        link.unlink()
+        with contextlib.suppress(OSError):  # others' links are still in it
+            link.parent.rmdir()
+
+
+def enabled(unit: str, folder: Path = Path(UNITS)) -> list[Path]:
+    """The links by which systemd starts a unit at boot."""
+    links = (wants / unit for wants in folder.glob("*.wants"))
+    return [link for link in links if link.is_symlink()]
 
 
 def failed(done: Outcome, what: Sequence[str]) -> str:

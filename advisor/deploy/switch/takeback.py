@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 from . import disk, generations, links, saved, systemd
 from .documents import Refusal, Refused
 from .faults import reason_of
+from .journal import boot_id
 from .links import Move
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from .documents import Install
-    from .journal import Line, Log
+    from .journal import Journal, Line, Log
     from .layout import Layout
     from .services import Services
 
@@ -54,6 +57,19 @@ class Begun:
         return cls(line["from"], line["generation"], apps, moves)
 
 
+def unserved(journal: Journal) -> Begun | None:
+    """The last change, where its return failed: its daemons do not run what is installed.
+
+    A boot starts them with that.
+    """
+    for lines in reversed(journal.operations().values()):
+        last = lines[-1]
+        if last["step"] in {"committed", "returned", "return_failed"}:
+            is_open = last["step"] == "return_failed" and last.get("boot") == boot_id()
+            return Begun.from_lines(lines) if is_open else None
+    return None
+
+
 def take_back(
     begun: Begun, layout: Layout, services: Services | None, log: Log, reason: Refusal
 ) -> None:
@@ -63,6 +79,7 @@ def take_back(
     where the end cannot be written down; then it is to be begun again.
     """
     was_activated = "switched" in log.steps
+    outcome = _Outcome(layout, log.id)
     _give_up_reserve(layout)
     _say(log, "returning", reason=reason.as_json())
     try:
@@ -75,12 +92,47 @@ def take_back(
     if services is None:
         _resume_units(begun, layout)
     elif was_activated:
-        problem = _serve_again(begun, layout, services)
+        problem = outcome.known(lambda: _asked(_serve_again, begun, layout, services))
     if problem:
         log("return_failed", reason=_failed(problem, reason).as_json())
-        return
-    log("returned", reason=reason.as_json(), kept=kept)
-    discard(layout, begun.number, with_saved=not kept)
+    else:
+        log("returned", reason=reason.as_json(), kept=kept)
+        discard(layout, begun.number, with_saved=not kept)
+    outcome.forget()
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of giving the daemons their files again, until the journal has it.
+
+    It is kept below /run, for the journal's disk may be the one that fails: whoever is started
+    next would restart the daemons once more, and so for ever.
+    """
+
+    layout: Layout
+    id: str
+
+    @property
+    def _path(self) -> Path:
+        return self.layout.run / f"returned-{self.id}"
+
+    def known(self, ask: Callable[[], Refusal | None]) -> Refusal | None:
+        """As it is known already, or as it is found now."""
+        with suppress(OSError, ValueError):
+            found = json.loads(self._path.read_bytes())
+            return Refusal(**found) if found else None
+        problem = ask()
+        with suppress(OSError):
+            self._path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+            content = json.dumps(problem.as_json() if problem else None)
+            disk.replace(self._path, content.encode(), mode=0o600)
+        return problem
+
+    def forget(self) -> None:
+        """The journal has it."""
+        for path in (disk.making(self._path), self._path):
+            with suppress(OSError):
+                disk.discard(path)
 
 
 def discard(layout: Layout, number: int, *, with_saved: bool = True) -> None:
@@ -111,7 +163,7 @@ def _put_back_once(begun: Begun, layout: Layout) -> list[str]:
 
 def _resume_units(begun: Begun, layout: Layout) -> None:
     """At boot: what systemd is to start is again what it was, as the activation would have it."""
-    before, after = _installs(layout, begun.base), _installs(layout, begun.number)
+    before, after = installs(layout, begun.base), installs(layout, begun.number)
     then = {unit for install in before.values() for unit in install.own_units}
     now = {unit for install in after.values() for unit in install.own_units}
     for unit in sorted(now - then):
@@ -123,21 +175,31 @@ def _resume_units(begun: Begun, layout: Layout) -> None:
 
 
 def _serve_again(begun: Begun, layout: Layout, services: Services) -> Refusal | None:
-    """Why what served before does not serve again. Nothing may end this without an answer."""
+    """Why what served before does not all serve again: the first reason.
+
+    One app's is no reason to leave another's daemons with the new files.
+    """
+    before, after = generations.installs(layout, begun.base), installs(layout, begun.number)
+    again = {
+        app: _asked(services.activate, after.get(app), before.get(app), paths, is_return=True)
+        for app, paths in begun.changed.items()
+        if app in {*before, *after}
+    }
+    well = [app for app, refusal in again.items() if app in before and not refusal]
+    gated = [_asked(_gated, services, before[app]) for app in well]
+    return next(filter(None, [*again.values(), *gated]), None)
+
+
+def _gated(services: Services, app: Install) -> Refusal | None:
+    return services.gate(app, None, DWELL_S)[0]
+
+
+def _asked(ask: Callable[..., Refusal | None], *words: Any, **more: Any) -> Refusal | None:
+    """A defect is an answer too: the return must still come to its end."""
     try:
-        before, after = generations.installs(layout, begun.base), _installs(layout, begun.number)
-        for app, paths in begun.changed.items():
-            refusal = services.activate(after.get(app), before.get(app), paths)
-            if refusal:
-                return refusal
-        for app in begun.changed:
-            if app in before:
-                refusal, _ = services.gate(before[app], None, DWELL_S)
-                if refusal:
-                    return refusal
-    except Exception as error:  # noqa: BLE001 - a defect here must still end in return_failed
+        return ask(*words, **more)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it ends in return_failed
         return reason_of(error, "return")
-    return None
 
 
 def _failed(problem: Refusal, reason: Refusal, *, mixed: bool = False) -> Refusal:
@@ -147,7 +209,7 @@ def _failed(problem: Refusal, reason: Refusal, *, mixed: bool = False) -> Refusa
         if mixed
         else "The old files are back, and the daemons do not serve with them: look at the lines, "
         "at systemctl --failed, and at the journal in /var/lib/advisor/journal.jsonl; mend what "
-        "they name, and reload the services."
+        "they name, and apply again, or reload the services."
     )
     message = f"the return failed: {problem.message}; it was begun because: {reason.message}"
     return Refusal("return", message, problem.url, problem.status, problem.lines, state)
@@ -169,7 +231,7 @@ def _give_up_reserve(layout: Layout) -> None:
         print(f"{layout.reserve}: {error}", file=sys.stderr)  # noqa: T201
 
 
-def _installs(layout: Layout, number: int | None) -> Mapping[str, Install]:
+def installs(layout: Layout, number: int | None) -> Mapping[str, Install]:
     """What is installed in a generation; none where it cannot be read any more."""
     try:
         return generations.installs(layout, number)

@@ -17,6 +17,8 @@ BOOT = "advisor-boot.service"
 
 # Restart=on-failure: a switch that is killed is started again, and takes back what it had begun;
 # SIGTERM counts as a clean end (systemd.service(5)), so a shutdown leaves that to the boot unit.
+# Once in each boot too, for what that unit could not end: OnFailure= there would have systemd start
+# it again with sysinit.target, which this needs and which waits for it, and so for ever.
 SERVICE_TEXT = """\
 # Installed by advisor: carries out what a controller asked for, detached from its connection.
 [Unit]
@@ -30,8 +32,12 @@ ExecStart=/usr/bin/python3 -I /usr/local/lib/advisor/switch.pyz run
 Restart=on-failure
 RestartSec=200ms
 UMask=0077
+
+[Install]
+WantedBy=multi-user.target
 """
 
+# Once a boot: what it does while daemons run would be known to none of them.
 # Before anything reads what it may return: the sockets and services, and sysctl.d and tmpfiles.d,
 # neither of which local-fs.target waits for (bootup(7)). sysusers.d does come before: systemd-udevd
 # follows systemd-sysusers.service, and local-fs.target follows systemd-udevd.
@@ -50,6 +56,7 @@ ConditionPathExists=/var/lib/advisor/journal.jsonl
 
 [Service]
 Type=oneshot
+RemainAfterExit=yes
 ExecStart=/usr/bin/python3 -I /usr/local/lib/advisor/switch.pyz boot
 UMask=0077
 
@@ -58,22 +65,24 @@ WantedBy=sysinit.target
 """
 
 TEXTS = {SERVICE: SERVICE_TEXT, BOOT: BOOT_TEXT}
+WANTED = {SERVICE: "multi-user.target", BOOT: "sysinit.target"}
 
 
 def install(layout: Layout, manager: Manager) -> bool:
-    """Write the units and enable the boot unit; whether that changed anything.
+    """Write the units and enable them; whether that changed anything.
 
     Raises `Refused` where systemd does not take them, `OSError` where the disk fails.
     """
     changed = [name for name, text in TEXTS.items() if _differs(layout, name, text)]
     for name in changed:
         disk.replace(layout.units / name, TEXTS[name].encode(), mode=0o644)
-    is_enabled = (layout.units / "sysinit.target.wants" / BOOT).is_symlink()
+    links = {name: layout.units / f"{target}.wants" / name for name, target in WANTED.items()}
+    disabled = [name for name, link in links.items() if not link.is_symlink()]
     if changed:
         _act(manager, "daemon-reload")
-    if not is_enabled:
-        _act(manager, "enable", BOOT)
-    return bool(changed) or not is_enabled
+    if disabled:
+        _act(manager, "enable", *disabled)
+    return bool(changed or disabled)
 
 
 def start(manager: Manager) -> None:

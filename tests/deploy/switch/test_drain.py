@@ -322,7 +322,7 @@ def test_where_the_daemon_keeps_its_old_files_the_path_leads_where_it_led(
     # The lease is over, and there is another timer for as long as the daemon takes no files.
     before = len(nginx.timers.started)
     assert refusal(drain.undrain(nginx.ask(None), nginx.layout, here))
-    assert [seconds for _, seconds, _ in nginx.timers.started[before:]] == [5]
+    assert [seconds for _, seconds, _ in nginx.timers.started[before:]] == [drain.RETRY_S]
     assert nginx.undrain(None)["state"] == "up"
     assert nginx.leased() == {}
     ends = {verb_unit[1] for verb_unit in nginx.manager.done if verb_unit[0] == "stop"}
@@ -360,6 +360,43 @@ def test_whoever_dies_in_between_leaves_no_peer_drained(
     assert nginx.is_untouched
     assert nginx.leased() == {}
     until(lambda: nginx.served_by() == ALL, "every host to serve")
+
+
+def test_a_lease_that_ends_while_another_drain_goes_on_is_tried_again(
+    nginx: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LOCK_S", 0.1)
+    assert nginx.drain(0)["state"] == "drained"
+    nginx.time_passes()
+    before = len(nginx.timers.started)
+    with leases.exclusive(nginx.layout):
+        assert "another drain" in refusal(nginx.undrain(None))
+    ((unit, seconds, _),) = nginx.timers.started[before:]
+    assert seconds > leases.LOCK_S
+    assert ("stop", f"{unit}.timer") not in nginx.manager.done
+    assert nginx.undrain(None)["state"] == "up"
+    assert ("stop", f"{nginx.timers.started[-1][0]}.timer") in nginx.manager.done
+    # Nothing is leased, and nothing is to be tried.
+    assert nginx.undrain(None)["state"] == "up"
+    assert len(nginx.timers.started) == before + 2
+
+
+def test_a_worker_that_is_shutting_down_is_waited_for(nginx: Balancer) -> None:
+    """It has requests to this peer from before another reload: an earlier drain's, or certbot's."""
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(nginx.client())
+        while True:
+            opened = contextlib.ExitStack()
+            stream = opened.enter_context(client.stream("GET", "/events"))
+            if stream.headers["x-host"] == "1":
+                break
+            opened.close()
+        stack.enter_context(opened)
+        nginx.here.proxies["nginx"].reload()
+        assert nginx.drain(1, wait_s=1)["is_calm"] is False
+        opened.close()
+        client.close()
+        assert nginx.drain(1, wait_s=20)["is_calm"] is True
 
 
 def test_one_drain_at_a_time(nginx: Balancer, monkeypatch: pytest.MonkeyPatch) -> None:

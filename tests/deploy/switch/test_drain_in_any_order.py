@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -200,3 +201,15 @@ class Drains(RuleBasedStateMachine):
 
 TestDrains = Drains.TestCase
 TestDrains.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_whoever_dies_in_an_undrain_a_drain_after_it_is_one(step: int) -> None:
+    """The daemon may have been reloaded by then, while the lease still stood."""
+    machine = Drains()
+    machine.drains(number=1)
+    machine.drains(number=0)
+    machine.undrains_and_dies(number=0, step=step)
+    machine.drains(number=0)
+    machine.who_is_out_has_a_lease_and_that_a_timer()
+    machine.teardown()

@@ -112,13 +112,15 @@ def asked(files: Mapping[str, bytes] | None = None, **more: Any) -> dict[str, An
 class Told:
     """Services that pass everything, but for what `says` is told to do at a call.
 
-    `serving` is what each app's daemons have loaded: the bytes at their own paths then.
+    `serving` is what each app's daemons have loaded: the bytes at their own paths then; `activated`
+    are the apps, the paths and whether it was a return.
     """
 
     def __init__(self, layout: Layout, says: Callable[[str], Refusal | None] | None = None) -> None:
         self.layout = layout
         self.says = says or (lambda _call: None)
         self.calls: list[str] = []
+        self.activated: list[tuple[str, frozenset[str], bool]] = []
         self.serving: dict[str, dict[str, bytes]] = {}
 
     def _call(self, name: str) -> Refusal | None:
@@ -142,12 +144,21 @@ class Told:
         assert refusal is None
         return Baseline((0.01,)) if app else None
 
+    def unwell(self, app: Install, when: str) -> Refusal | None:
+        return self.says(f"{app.app} {when}")
+
     def activate(
-        self, old: Install | None, new: Install | None, changed: frozenset[str]
+        self,
+        old: Install | None,
+        new: Install | None,
+        changed: frozenset[str],
+        *,
+        is_return: bool = False,
     ) -> Refusal | None:
         assert changed
-        refusal = self._call("activate")
         app = (new or old).app
+        self.activated.append((app, changed, is_return))
+        refusal = self._call("activate")
         self.serving[app] = loaded(self.layout, new) if new else {}
         return refusal
 

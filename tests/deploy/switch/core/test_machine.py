@@ -81,6 +81,7 @@ class Hosts(RuleBasedStateMachine):
             (root / name).mkdir(parents=True)
         self.layout = Layout(root)
         self.serving: dict[str, dict[str, bytes]] = {}
+        self.is_unserved = False
 
     def teardown(self) -> None:
         if hasattr(self, "layout"):
@@ -175,11 +176,15 @@ class Hosts(RuleBasedStateMachine):
         elif state != "committed":
             assert self.restored(before), state
         if state == "unchanged":
+            # What a failed return left is something to do.
+            assert not self.is_unserved
             assert self.times() == times
             assert not services.calls
         if state == "committed":
             self.assert_installed(request, before, apps)
             self.assert_nothing_lost(before, is_overwriting=request["overwrite"])
+        if state in {"committed", "returned", "return_failed"}:
+            self.is_unserved = state == "return_failed"
 
     def services(self, told: tuple[str, str] | None) -> Told:
         heard: list[str] = []

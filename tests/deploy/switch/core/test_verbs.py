@@ -35,7 +35,9 @@ class Host:
         return None
     def baseline(self, app, seconds):
         return None
-    def activate(self, old, new, changed):
+    def unwell(self, app, when):
+        return None
+    def activate(self, old, new, changed, *, is_return=False):
         return None
     def gate(self, app, before, dwell_s):
         return None, {}
@@ -204,10 +206,11 @@ def test_install_writes_the_units_once(
     for name, text in units.TEXTS.items():
         assert (layout.units / name).read_text() == text
     acted = (tmp_path / "acted").read_text().splitlines()
-    assert acted == ["daemon-reload", f"enable {units.BOOT}"]
-    wants = layout.units / "sysinit.target.wants"
-    wants.mkdir()
-    (wants / units.BOOT).symlink_to(f"../{units.BOOT}")
+    assert acted == ["daemon-reload", f"enable {units.SERVICE} {units.BOOT}"]
+    for name, target in units.WANTED.items():
+        wants = layout.units / f"{target}.wants"
+        wants.mkdir()
+        (wants / name).symlink_to(f"../{name}")
     assert verb("install") == {"changed": False}
     (layout.units / units.SERVICE).write_text("edited")
     assert verb("install") == {"changed": True}

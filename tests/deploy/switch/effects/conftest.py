@@ -91,6 +91,9 @@ class Services:
 
     units: dict[str, Service] = field(default_factory=dict)
     acts: list[tuple[str, ...]] = field(default_factory=list)
+    # By unit, how long the last stop might take; and what is refused.
+    stops: dict[str, float | None] = field(default_factory=dict)
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
     def states(self, *units: str) -> dict[str, State]:
         return {unit: self._state(unit) for unit in units}
@@ -103,8 +106,14 @@ class Services:
         sub = "running" if pid else "dead"
         return State("loaded", "active" if pid else "failed", sub, pid, service.restarts)
 
-    def act(self, verb: str, *units: str) -> Outcome:
+    def act(self, verb: str, *units: str, stop_s: float | None = None) -> Outcome:
         self.acts.append((verb, *units))
+        if verb in {"stop", "restart"}:
+            self.stops |= dict.fromkeys(units, stop_s)
+        if verb == "stop" and not set(units) <= set(self.units):
+            return Outcome(5, "", "Failed to stop: not loaded")
+        if any((verb, unit) in self.refused for unit in units):
+            return Outcome(1, "", f"{verb} was refused")
         for service in (self.units[unit] for unit in units if unit in self.units):
             if verb in {"stop", "restart"}:
                 service.stop()

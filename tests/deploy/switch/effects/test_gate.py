@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from advisor.deploy.switch import gate as gate_
 from advisor.deploy.switch.nginx import workers
-from advisor.deploy.switch.processes import snapshot
+from advisor.deploy.switch.processes import children, snapshot
 from tests.deploy.switch.effects.conftest import (
     CONF,
     CONFIG,
@@ -40,8 +41,10 @@ def app(machine: Machine) -> Install:
     return install(health=machine.health())
 
 
-def applied(host: Host, app: Install, changed: frozenset[str] = CHANGED) -> None:
-    assert host.activate(app, app, changed) is None
+def applied(
+    host: Host, app: Install, changed: frozenset[str] = CHANGED, *, is_return: bool = False
+) -> None:
+    assert host.activate(app, app, changed, is_return=is_return) is None
 
 
 def gated(
@@ -152,6 +155,24 @@ def test_workers_that_die_are_seen(
     assert took_s < 15
 
 
+@pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
+def test_workers_that_end_by_a_count_or_are_none_do_no_harm(
+    machine: Machine, app: Install, server: str
+) -> None:
+    """The light load alone is enough to have each of them replaced within the dwell time."""
+    machine.generation(1, {CONFIG.path: f"{CONF}max_requests = 5\n"})
+    machine.services.act("restart", SERVICE)
+    until(lambda: listens(machine.app_port), "app")
+    # Gunicorn's workers are as good here as what the app itself runs under another server.
+    app = replace(app, server=server, files=[SITE, *([CONFIG] if server == "gunicorn" else [])])
+    host = machine.host()
+    applied(host, app, frozenset({SITE.path}))
+    main = host.daemons.manager.states(SERVICE)[SERVICE].main_pid
+    first = children(main, snapshot()).keys()
+    assert gated(host, app)[0] is None
+    assert not first & children(main, snapshot()).keys()
+
+
 def test_a_start_again_by_systemd_is_seen(machine: Machine, app: Install) -> None:
     host = machine.host()
     applied(host, app)
@@ -176,7 +197,7 @@ def test_a_reload_that_does_nothing(
     assert refusal is not None
     assert refusal.message == f"{unit} answered the reload, and its old processes still serve"
     # Taking it back finds them as they were: nothing of it ever came to them.
-    applied(host, app, changed)
+    applied(host, app, changed, is_return=True)
     assert gated(host, app)[0] is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import time
 from typing import TYPE_CHECKING, NoReturn
@@ -86,6 +87,23 @@ def test_a_kernel_that_keeps_its_own_is_a_refusal(proc: Path, tmp_path: Path) ->
     found = sysctl.switch("shop", {KEY: "4096"}, store, proc=proc, set_all=lambda _: ())
     assert found is not None
     assert found.lines == (f"{KEY} is 128, and should be 4096",)
+
+
+def test_a_kernel_that_takes_nothing_has_nothing_to_be_put_back(
+    proc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/proc/sys is read-only in most containers; root's own files cannot be made so."""
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    store = Store(tmp_path / "live.json", "sysctl")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", refused)
+        found = sysctl.switch("shop", {KEY: "4096"}, store, proc=proc, set_all=lambda _: ())
+        assert found is not None
+        assert sysctl.switch("shop", {}, store, proc=proc, set_all=lambda _: ()) is None
+    assert store.names("shop") == []
 
 
 def test_a_key_that_is_not_there(proc: Path) -> None:

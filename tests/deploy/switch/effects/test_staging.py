@@ -68,6 +68,23 @@ def test_the_staged_tree_is_in_its_place_inside_and_nowhere_else(etc: Path) -> N
     assert Path("/proc/self/mounts").read_text() == mounts
 
 
+def test_a_daemons_own_user_can_look_into_what_is_made_inside(etc: Path) -> None:
+    """Under a umask that keeps others out, as the switch's own unit has it."""
+    leads = etc / "advisor/current/shop/nginx/shop.conf"
+    target = etc / "caddy/sites/shop.caddy"
+    umask = os.umask(0o077)
+    try:
+        found = within(
+            lambda: target.parent.stat().st_mode & 0o777,
+            generation=etc / "advisor/generations/2",
+            current=etc / "advisor/current",
+            links={target: leads},
+        )
+    finally:
+        os.umask(umask)
+    assert found == 0o755
+
+
 def test_links_of_ours_that_go_are_gone_inside(etc: Path) -> None:
     leads = etc / "advisor/current/shop/nginx/shop.conf"
     names = within(
@@ -77,6 +94,35 @@ def test_links_of_ours_that_go_are_gone_inside(etc: Path) -> None:
         links={etc / "nginx/conf.d/renamed.conf": leads},
     )
     assert names == ["other.conf", "renamed.conf", "theirs.conf"]
+
+
+def test_what_is_not_there_yet_is_made_inside_and_its_neighbours_are_not_copied(etc: Path) -> None:
+    generation = etc.parent / "generation"
+    (etc / "advisor").rename(etc.parent / "elsewhere")
+    (etc.parent / "elsewhere/generations/2").rename(generation)
+    (etc / "large").mkdir()
+    (etc / "large/file").write_text("theirs\n")
+    (etc / "link").symlink_to("large")
+    before = everything(etc)
+    target = etc / "caddy/sites/shop.caddy"
+
+    def ask() -> tuple[str, str, int, int]:
+        return (
+            target.read_text(),
+            (etc / "link/file").read_text(),
+            (etc / "large/file").stat().st_ino,
+            target.parent.stat().st_mode & 0o777,
+        )
+
+    found = within(
+        ask,
+        generation=generation,
+        current=etc / "advisor/current",
+        links={target: etc / "advisor/current/shop/nginx/shop.conf"},
+    )
+    inode = (etc / "large/file").stat().st_ino
+    assert found == ("generation 2\n", "theirs\n", inode, 0o755)
+    assert everything(etc) == before
 
 
 def test_an_administrators_file_in_the_place_is_out_of_the_way_inside(etc: Path) -> None:

@@ -13,7 +13,15 @@ from advisor.deploy.switch.documents import Install, Unit
 from advisor.deploy.switch.effects import Host
 from advisor.deploy.switch.layout import Layout
 from advisor.deploy.switch.nginx import Nginx
-from advisor.deploy.switch.systemd import assignments, disable, enable, failed, split, state
+from advisor.deploy.switch.systemd import (
+    assignments,
+    disable,
+    enable,
+    failed,
+    seconds,
+    split,
+    state,
+)
 from tests.deploy.switch.effects.conftest import Machine, Services, row
 
 if TYPE_CHECKING:
@@ -56,6 +64,23 @@ def test_what_failed_in_words() -> None:
         "shop.service: Job for shop.service failed."
     )
     assert failed(Outcome(4, "", ""), ["stop"]) == "systemctl stop: ended with 4"
+
+
+def test_a_folder_that_enabling_makes_is_everybodys_to_read(tmp_path: Path) -> None:
+    """The switch's own unit has UMask=0077."""
+    before = os.umask(0o077)
+    try:
+        enable("shop.service", UNIT, tmp_path)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "web.target.wants").stat().st_mode & 0o777 == 0o755
+
+
+def test_times_as_systemctl_prints_them() -> None:
+    assert seconds("5min") == 300
+    assert seconds("1w 2d 3h 4min 5s 500ms") == 788645.5
+    assert seconds("infinity") >= 3600
+    assert seconds("") == seconds("0") == 0
 
 
 def test_links_as_systemctl_makes_them(tmp_path: Path) -> None:
