@@ -13,7 +13,7 @@ exec 9>"$place/lock"
 flock 9
 
 packages=systemd,systemd-sysv,dbus,openssh-server,sudo,nginx,caddy,redis-server,python3,python3-venv
-packages=$packages,curl,iproute2,openssl,procps
+packages=$packages,curl,iproute2,openssl,procps,prometheus,python3-apt
 # One Gunicorn of the demo's range. async-timeout is what redis needs on bookworm's Python 3.11.2 and
 # not on a newer one, which pip download judges by the Python that it runs on.
 pythons='gunicorn==23.0.0 uvicorn[standard]==0.54.0 uvicorn-worker==0.4.0 fastapi==0.165.0
@@ -45,7 +45,7 @@ debian() {
 
 # A test starts the daemons that it wants; nothing runs by the calendar.
 services() {
-    chroot "$root" systemctl disable nginx caddy redis-server \
+    chroot "$root" systemctl disable nginx caddy redis-server prometheus \
         apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer
 }
 

@@ -6,10 +6,13 @@ host's words are a mapping with a `state`, by the step of the play that they are
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from advisor.errors import AdvisorError
 
 SEEN, SWITCHED, SETTLED, TAKEN_BACK = (
     "advisor_seen",
@@ -30,7 +33,18 @@ FINE = {
     TAKEN_BACK: _DONE,
 }
 GOOD = _DONE
+# What a preliminary check says of a host that may be switched.
+CHECKED = frozenset({"checked", "unchanged"})
+# The longest for which a host holds (the switch's documents).
+LONGEST_HELD_S = 3600.0
+# What is said of a host that was lost at a step.
+_LOST = {
+    SWITCHED: "What it has begun it takes back by itself, within its deadline.",
+    SETTLED: "Whether it was committed is not known: see advisor rollback --list once it answers.",
+}
 CHANGED = frozenset({"held", "committed", "returned", "return_failed", "changes"})
+# What to do where a package cannot be brought.
+UNPREPARED = "Install it there by hand, or give the host a repository that has it; apply again."
 
 Told = dict[str, Any]
 
@@ -38,6 +52,11 @@ Told = dict[str, Any]
 def refused(step: str, message: str, look: str = "") -> Told:
     """Words for a host on which nothing was done."""
     return {"state": "refused", "reason": _reason(step, message, look)}
+
+
+def unreachable(message: str) -> Told:
+    """Words for a host that could not be asked."""
+    return {"state": "unreachable", "reason": _reason("connection", message.strip())}
 
 
 def _reason(step: str, message: str, look: str = "") -> dict[str, Any]:
@@ -49,6 +68,13 @@ def _reason(step: str, message: str, look: str = "") -> dict[str, Any]:
         "lines": [],
         "look": look,
     }
+
+
+def of_error(step: str, error: AdvisorError) -> Told:
+    """Words for a host's error: the reason of its own program, where that gave one."""
+    words = refused(step, error.message, error.remedy or "")
+    reason = getattr(error, "reason", None)
+    return words | {"reason": reason} if reason else words
 
 
 def of_operation(operation: Mapping[str, Any]) -> Told:
@@ -65,16 +91,22 @@ def of_operation(operation: Mapping[str, Any]) -> Told:
     }
 
 
-def before_its_user(found: Mapping[str, Any], user: str | None) -> Told:
-    """What a check found where an apply would first make the app's `user`; null: it is there.
+def unprepared(found: Mapping[str, Any], user: str | None, missing: Collection[str]) -> Told:
+    """What a check found where an apply would first bring what is missing.
 
-    Without it the files have nobody to belong to, and the app's trial nobody to run it: that is
-    no refusal, but it was not checked.
+    That is the app's `user` (null: it is there), without whom the files have nobody to belong to;
+    and the programs of the roles that are `missing`. It is no refusal, but it was not checked.
     """
-    reason = found.get("reason") or {}
-    if user is None or f" {user} " not in str(reason.get("message")):
+    message = str((found.get("reason") or {}).get("message"))
+    if user is not None and f" {user} " in message:
+        note = (
+            f"the user {user} is not there yet: an apply makes it, and then has the files checked"
+        )
+    elif missing and "is not installed" in message:
+        program = message.partition(" is not installed")[0]
+        note = f"{program} is not there yet: an apply installs it, and then has the files checked"
+    else:
         return dict(found)
-    note = f"the user {user} is not there yet: an apply makes it, and then has the files checked"
     return {**found, "state": "checked", "reason": None, "notes": [note]}
 
 
@@ -89,8 +121,11 @@ def told(variables: Mapping[str, Any], step: str) -> Told:
         if not is_taken(result):
             continue
         if name == SEEN and variables.get("advisor_failed"):
-            return refused("prepare", str(variables["advisor_failed"]))
-        return _of_result(result)
+            return refused("prepare", str(variables["advisor_failed"]), UNPREPARED)
+        words = _of_result(result)
+        if words["state"] == "unreachable" and name in _LOST and result.get("unreachable"):
+            words["reason"]["look"] = _LOST[name]
+        return words
     return refused("look", "was not looked at")
 
 
@@ -101,8 +136,7 @@ def is_taken(result: Mapping[str, Any]) -> bool:
 
 def _of_result(result: Mapping[str, Any]) -> Told:
     if result.get("unreachable"):
-        reason = _reason("connection", str(result.get("msg", "")).strip())
-        return {"state": "unreachable", "reason": reason}
+        return unreachable(str(result.get("msg", "")))
     if "advisor" not in result:
         return refused("ansible", str(result.get("msg", "failed")).strip())
     return dict(result["advisor"])
@@ -148,11 +182,33 @@ def no_way_back(mine: Mapping[str, Any], because: str) -> Told:
     return {**mine, "state": "return_failed", "reason": _reason("batch", message, look)}
 
 
-def outcome(words: Mapping[str, Any], *, is_check: bool, drains: Iterable[Any] = ()) -> Told:
+def concluded(settled: Mapping[str, Any], last: Mapping[str, Any], because: str | None) -> Told:
+    """A host's last words; where its commit was to be undone and it was lost, that failed."""
+    if settled["state"] == "committed" and last["state"] == "unreachable":
+        return taken_back(settled, last, because or "its batch failed")
+    return dict(last)
+
+
+def turns_s(each_s: float, hosts: int, at_once: int) -> float:
+    """How long it takes until all hosts of a batch have had their turn, so many of them at once.
+
+    >>> turns_s(120, 1, 5), turns_s(120, 6, 5), turns_s(120, 3, 1)
+    (120, 240, 360)
+    """
+    return each_s * math.ceil(hosts / at_once)
+
+
+def outcome(
+    words: Mapping[str, Any],
+    *,
+    is_check: bool,
+    drains: Iterable[Any] = (),
+    notes: Iterable[str] = (),
+) -> Told:
     """How it went on a host, from its last words.
 
     A return because of the batch has that as its reason. A check that found changes has a
-    state of its own: `changes`. `notes` say which load balancer could not be told.
+    state of its own: `changes`. `notes` say too which load balancer could not be told.
     """
     found = dict(words)
     if found["state"] == "returned" and found.get("because"):
@@ -160,9 +216,10 @@ def outcome(words: Mapping[str, Any], *, is_check: bool, drains: Iterable[Any] =
     if found["state"] == "seen":
         found |= refused("ansible", "the play ended before this host was switched")
     if is_check and found["state"] not in {"refused", "unreachable"}:
-        found["state"] = "changes" if found.get("changed") else "unchanged"
-    notes = [note for each in drains if (note := _undrained(each))]
-    return found | {"notes": [*found.get("notes", ()), *notes]}
+        changes = found.get("changed") or found.get("missing")
+        found["state"] = "changes" if changes else "unchanged"
+    undrained = [note for each in drains if (note := _undrained(each))]
+    return found | {"notes": [*found.get("notes", ()), *notes, *undrained]}
 
 
 def _undrained(result: Mapping[str, Any]) -> str | None:
@@ -182,3 +239,24 @@ def _undrained(result: Mapping[str, Any]) -> str | None:
         else "not drained"
     )
     return f"{where}: {asked}: {message}" if message else None
+
+
+def shown(words: Mapping[str, Any], *, is_check: bool) -> dict[str, Any]:
+    """The same words as Ansible's own output has them; the conclusion alone can be a failure."""
+    found: dict[str, Any] = {"changed": words["state"] in CHANGED}
+    if words.get("diff"):
+        found["diff"] = [_difference(each) for each in words["diff"]]
+    if words["verb"] == "conclude":
+        found["msg"] = said(words)
+        found["failed"] = not is_check and words["state"] not in GOOD
+    return found
+
+
+def _difference(each: Mapping[str, Any]) -> dict[str, str]:
+    """One file's difference, by the keys that Ansible shows."""
+    return {
+        "before": each["before"] or "",
+        "after": each["after"] or "",
+        "before_header": each["path"],
+        "after_header": each["path"],
+    }

@@ -45,7 +45,8 @@ NEEDS = {
     "caddy": ("proxy_caddy", "caddy"),
     "redis": ("cache_redis", "redis-server"),
     "sysctl": ("host_sysctl", "sysctl"),
-    "monitoring": ("monitoring", "promtool"),
+    # In Debian 13 promtool is a package of its own, which this one brings.
+    "monitoring": ("monitoring", "prometheus"),
 }
 SYSUSERS = "/etc/sysusers.d/"
 # Folders whose change may start the app's server anew: a load balancer is told before.
@@ -240,3 +241,13 @@ def peer_of(peers: Iterable[str], *names: str | None) -> str | None:
     """
     known = {name for name in names if name}
     return next((peer for peer in peers if peer.rpartition(":")[0].strip("[]") in known), None)
+
+
+def nobodys_peer(*names: str | None) -> str:
+    """What is said of a host whose server starts anew while load balancers go on sending to it.
+
+    >>> nobodys_peer(None, "10.0.0.11", "web1")
+    'no load balancer knows this host by 10.0.0.11 or web1: it is not drained; set advisor_peer'
+    """
+    known = " or ".join(dict.fromkeys(name for name in names if name))
+    return f"no load balancer knows this host by {known}: it is not drained; set advisor_peer"

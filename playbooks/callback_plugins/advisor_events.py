@@ -42,7 +42,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002
         """A task begins, for whoever waits."""
-        self._write("task", task=task.get_name())
+        self._write("task", task=task.get_name(), check=bool(task.check_mode))
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """A task ended well; only our own says something."""

@@ -19,7 +19,12 @@ VERSIONS = {
     "openssl": "openssl version | cut -d' ' -f2",
     "systemd": "systemctl --version | sed -n '1s/systemd \\([0-9]*\\).*/\\1/p'",
     "gunicorn": "/srv/venv/bin/gunicorn --version | grep -o '[0-9.]*$'",
+    "caddy": "caddy version | grep -o '^[0-9.]*'",
+    "redis": "redis-server --version | sed -n 's/.* v=\\([0-9.]*\\).*/\\1/p'",
+    "prometheus": "prometheus --version 2>&1 | sed -n '1s/.*version \\([0-9.]*\\).*/\\1/p'",
 }
+# What is ours where advisor.yml does not say.
+MANAGED = ("server", "proxy", "systemd")
 INTENT: dict[str, Any] = {
     "app.module": "main:app",
     "app.directory": "/srv/shop",
@@ -48,10 +53,20 @@ def shop(
         data["intent"][key] = {"value": value, "from": "config"}
     for key in ("name", "module", "interface"):
         data["app"][key] = data["intent"][f"app.{key}"]["value"]
-    for name, command in VERSIONS.items():
-        data["components"][name] = {"version": host.run(command).out.strip()}
-    for setting in data["settings"]:
-        setting["value"] = (settings or {}).get(setting["id"], setting["value"])
+    for name, version in versions(host).items():
+        data["components"][name] = {"version": version}
+    known = {setting["id"]: setting for setting in data["settings"]}
+    for id_, value in (settings or {}).items():
+        known[id_] = {**data["settings"][0], "why": "A test.", **known.get(id_, {}), "id": id_}
+        known[id_]["value"] = value
+    data["settings"] = list(known.values())
     folder.mkdir(parents=True, exist_ok=True)
     write(render(validate(Recommendation, data, name="case")), folder, overwrite=True)
     return folder
+
+
+def versions(host: Host) -> dict[str, str]:
+    """The version of each program that the host has."""
+    asked = "\n".join(f'echo "{name}=$({command})"' for name, command in VERSIONS.items())
+    said = dict(line.split("=", 1) for line in host.run(asked).out.splitlines())
+    return {name: version for name, version in said.items() if version}

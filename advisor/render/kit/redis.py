@@ -23,6 +23,9 @@ SINCE: dict[str, Version] = {
     "redis.lazyfree_lazy_expire": (4, 0),
 }
 LFU: Version = (4, 0)
+# Release notes, 7.0: include takes a pattern, and one that nothing matches is passed over
+# (config.c, loadServerConfig). By its name, Redis would not start once this file is gone again.
+PATTERNS: Version = (7, 0)
 SETTINGS = (
     "redis.maxmemory",
     "redis.maxmemory_policy",
@@ -59,12 +62,13 @@ def wanted(inputs: Inputs) -> bool:
 def context(inputs: Inputs) -> dict[str, Any]:
     """The lines, and where they go."""
     server = "valkey" if _is_valkey(inputs) else "redis"
+    which = "*" if _has(inputs, PATTERNS) else inputs.intent.app_name
     return {
         "redis": settings_of(inputs),
         "left_out": [why for id_ in SETTINGS if (why := _unknown_to(inputs, id_))],
         "role": ROLES.get(inputs.intent.redis_role or "", UNSAID),
         "main_conf": f"/etc/{server}/{server}.conf",
-        "included": f"/etc/{server}/advisor-{inputs.intent.app_name}.conf",
+        "included": f"/etc/{server}/advisor-{which}.conf",
     }
 
 

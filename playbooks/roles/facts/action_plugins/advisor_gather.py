@@ -12,8 +12,11 @@ import os
 from typing import Any
 from urllib.parse import quote
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+
+# A peer that is gone says nothing: without this a cut connection would hold the play for minutes.
+ALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 
 
 class ActionModule(ActionBase):
@@ -28,12 +31,19 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         """The module's own result, without what it gathered."""
         super().run(tmp, task_vars)
+        if self._connection.transport == "ssh":
+            own = self._connection.get_option("ssh_extra_args") or ""
+            self._connection.set_option("ssh_extra_args", f"{own} {ALIVE}".strip())
         host = str((task_vars or {})["inventory_hostname"])
         arguments = {"virtualenv": self._task.args.get("virtualenv") or None}
         try:
             found = self._execute_module(module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             self._write(host, {"problem": f"unreachable: {error}"})
+            raise
+        except AnsibleError as error:
+            # A wrong password of sudo's, say.
+            self._write(host, {"problem": str(error.message)})
             raise
         gathered = found.pop("gathered", None)
         if gathered is None:
