@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from advisor.cli.advice import about
+from advisor.cli.apply import say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ def inspect(inventory: str, *, limit: str | None, as_json: bool, output: Path | 
     from advisor.documents import Facts
     from advisor.report.facts import table
 
-    with looked_at(hosts(inventory, limit)) as fleet:
+    with looked_at(hosts(inventory, limit), on_event=say) as fleet:
         facts = {name: copy.facts() for name, copy in fleet.hosts.items()}
         if output:
             _write(Facts, facts, output)
@@ -84,7 +85,8 @@ def recommend(
     virtualenv = intent.app.virtualenv if intent else None
     pattern = "all" if limit else APP_HOSTS
     named = hosts(inventory, limit)
-    with looked_at(named, pattern=pattern, virtualenv=virtualenv) as fleet:
+    looking = looked_at(named, pattern=pattern, virtualenv=virtualenv, on_event=say)
+    with looking as fleet:
         with about(config):
             seen = {
                 name: _seen(name, copy, measurement, intent) for name, copy in fleet.hosts.items()

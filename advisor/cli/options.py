@@ -62,6 +62,23 @@ def whole(name: str, text: str | None) -> int | None:
     return value
 
 
+def batches(name: str, text: str | None) -> list[str | int] | None:
+    """Sizes of batches, as Ansible's `serial` has them, or None where the option was not given.
+
+    >>> batches("--serial", "1,25%,100%")
+    [1, '25%', '100%']
+    """
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        amount = part.removesuffix("%")
+        most = 100 if part.endswith("%") else math.inf
+        if not (amount.isascii() and amount.isdecimal() and 1 <= int(amount) <= most):
+            raise InvalidInput(f"{name} {text}: should be hosts or shares, such as 1,25%,100%")
+    return [part if part.endswith("%") else int(part) for part in parts]
+
+
 def number(name: str, text: str | None) -> float | None:
     """A finite number above zero, or None where the option was not given."""
     if text is None:

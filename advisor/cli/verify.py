@@ -45,6 +45,10 @@ def command(
         )
     else:
         typer.echo(report.text(found), nl=False)
+    absent = sum(one["status"] == "not_run" for one in found)
+    if absent and not strict:
+        said = f"{absent} of {len(found)} checks were not run; with --strict that is a failure"
+        typer.echo(f"advisor: warning: {said}", err=True)
     if not ok:
         raise CheckFailed(
             report.summary(found),

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from advisor.deploy.ansible import Played
     from advisor.deploy.events import Event
     from advisor.deploy.inventory import Hosts
 
 Outcome = dict[str, Any]
+# The hosts beside the app's own, by the variables of playbooks/rollback.yml.
+OTHERS = {
+    "advisor_balancer_hosts": "advisor_load_balancers",
+    "advisor_monitoring_hosts": "advisor_monitoring:!advisor_load_balancers",
+}
 
 
 def check_trees(directory: Path) -> None:
@@ -53,6 +59,7 @@ def apply(
     *,
     check: bool = False,
     overwrite: bool = False,
+    serial: Sequence[str | int] | None = None,
     dwell_s: float | None = None,
     verbose: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
@@ -65,12 +72,13 @@ def apply(
     check_trees(directory)
     variables: dict[str, Any] = {"advisor_tree": str(directory.resolve())}
     variables |= {"advisor_overwrite": True} if overwrite else {}
+    variables |= {"advisor_serial": serial} if serial else {}
     variables |= {"advisor_dwell_s": dwell_s} if dwell_s is not None else {}
     more = ("--check",) if check else ()
     played = run_playbook(
         "site.yml", hosts, variables, more=more, verbose=verbose, on_event=on_event
     )
-    return outcomes(played.events)
+    return _outcomes(played)
 
 
 def rollback(
@@ -80,20 +88,40 @@ def rollback(
     app: str | None = None,
     all_apps: bool = False,
     overwrite: bool = False,
+    serial: Sequence[str | int] | None = None,
     verbose: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
 ) -> list[Outcome]:
-    """Go back to an older generation: of one app, or, with `all_apps`, of everything of ours."""
+    """Go back to an older generation: of one app, or, with `all_apps`, of everything of ours.
+
+    Load balancers, and hosts that watch, only where a limit names them.
+    """
     variables: dict[str, Any] = {"advisor_app": app or "", "advisor_all_apps": all_apps}
     variables |= {"advisor_to": to} if to is not None else {}
     variables |= {"advisor_overwrite": True} if overwrite else {}
+    variables |= {"advisor_serial": serial} if serial else {}
+    variables |= OTHERS if hosts.is_limited else {}
     played = run_playbook("rollback.yml", hosts, variables, verbose=verbose, on_event=on_event)
+    return _outcomes(played)
+
+
+def generations(
+    hosts: Hosts, *, verbose: bool = False, on_event: Callable[[Event], None] = lambda _: None
+) -> list[Outcome]:
+    """What there is to go back to, under `status` of each host."""
+    played = run_playbook("list.yml", hosts, {}, verbose=verbose, on_event=on_event)
     return outcomes(played.events)
 
 
-def generations(hosts: Hosts, *, verbose: bool = False) -> list[Outcome]:
-    """What there is to go back to, under `status` of each host."""
-    return outcomes(run_playbook("list.yml", hosts, {}, verbose=verbose).events)
+def _outcomes(played: Played) -> list[Outcome]:
+    """How it went on each host; a play that broke off where all was well may have missed others."""
+    found = outcomes(played.events)
+    if played.code and verdict(found) is None:
+        raise AdvisorError(
+            f"Ansible ended with {played.code}, though nothing failed on a host:\n{played.text}",
+            remedy="Apply again: what is done stays done. --verbose shows what Ansible says.",
+        )
+    return found
 
 
 def verdict(found: Sequence[Outcome]) -> AdvisorError | None:
@@ -120,7 +148,8 @@ def verdict(found: Sequence[Outcome]) -> AdvisorError | None:
         return None
     if set(states) <= {*GOOD, "changes"}:
         return Refused(f"{summary}: nothing was changed", remedy="Apply without --check to do so.")
+    lost = "; of what is unreachable it is not known" if "unreachable" in states else ""
     return Refused(
-        f"{summary}: nothing more was changed",
+        f"{summary}: nothing more was changed{lost}",
         remedy="Mend what the reason names, and apply again: what is done stays done.",
     )

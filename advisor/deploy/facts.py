@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor.deploy.ansible import run_playbook
-from advisor.errors import AdvisorError, InvalidInput
+from advisor.deploy.events import outcomes
+from advisor.errors import InvalidInput
 from advisor.files import validate
 from advisor.host.remote import Copy, Gathered, lay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from advisor.deploy.events import Event
     from advisor.deploy.inventory import Hosts
 
 # What a host sends, unpacked: a hundred times what a busy one needs.
@@ -42,7 +44,11 @@ class Fleet:
 
 @contextmanager
 def looked_at(
-    hosts: Hosts, *, pattern: str = "all", virtualenv: str | None = None
+    hosts: Hosts,
+    *,
+    pattern: str = "all",
+    virtualenv: str | None = None,
+    on_event: Callable[[Event], None] = lambda _: None,
 ) -> Iterator[Fleet]:
     """Look at hosts; nothing is installed there, and nothing is changed.
 
@@ -50,10 +56,11 @@ def looked_at(
         hosts: those of an inventory.
         pattern: which of them, as a play's `hosts` takes it.
         virtualenv: the app's environment, where no server that runs shows it.
+        on_event: who is told what happens.
 
     Raises:
-        InvalidInput: Ansible is not there.
-        AdvisorError: it did not look at any host.
+        InvalidInput: Ansible is not there, or a pattern of the limit is nobody's.
+        AdvisorError: the play did not begin.
     """
     with tempfile.TemporaryDirectory(prefix="advisor-facts-") as folder:
         output = Path(folder) / "gathered"
@@ -63,21 +70,28 @@ def looked_at(
             "advisor_facts_output": str(output),
             "advisor_facts_virtualenv": virtualenv or "",
         }
-        ran = run_playbook("facts.yml", hosts, variables, more=("--forks", FORKS))
+        more = ("--forks", FORKS)
+        ran = run_playbook("facts.yml", hosts, variables, more=more, on_event=on_event)
         answers = [json.loads(path.read_bytes()) for path in sorted(output.iterdir())]
-        if not answers:
-            raise AdvisorError(f"{hosts.name}: no host was looked at:\n{ran.text}")
         found: dict[str, Copy] = {}
-        lost: dict[str, str] = {}
+        # Whatever kept a host's answer away: each one of the play is here or there.
+        lost = {each["host"]: _why(each) for each in outcomes(ran.events)}
         for number, answer in enumerate(answers):
             root = Path(folder) / str(number)
             root.mkdir()
             try:
                 named = Path(virtualenv) if virtualenv else None
                 found[answer["host"]] = lay(unpacked(answer), root, named)
+                del lost[answer["host"]]
             except InvalidInput as error:
                 lost[answer["host"]] = error.message
         yield Fleet(dict(sorted(found.items())), dict(sorted(lost.items())))
+
+
+def _why(words: dict[str, Any]) -> str:
+    """What Ansible says of a host that wrote nothing."""
+    reason = words.get("reason") or {"message": "no answer: the play ended before"}
+    return str(reason["message"])
 
 
 def unpacked(answer: dict[str, Any]) -> Gathered:

@@ -19,6 +19,11 @@ class Hosts:
     arguments: tuple[str, ...]
     name: str
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether only some of an inventory are meant, by a pattern."""
+        return "--limit" in self.arguments
+
 
 def hosts(inventory: str | None, limit: str | None = None) -> Hosts:
     """The hosts of an inventory (a file, a folder, or names with a comma), or this host.

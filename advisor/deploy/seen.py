@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # What the lab boots.
 TESTED = {"debian": ("12", "13")}
+# What is at rest, but not as it was installed: after a return that failed files and daemons differ.
+RESTING = TERMINAL - {"return_failed"}
 
 
 def prepared(found: Mapping[str, Any]) -> list[str]:
@@ -26,11 +28,27 @@ def prepared(found: Mapping[str, Any]) -> list[str]:
 
 
 def has(status: Mapping[str, Any], handed: Parcel) -> bool:
-    """Whether a host has exactly these files, as they were installed, and nothing is under way."""
+    """Whether a host has and serves exactly these files, and nothing is under way."""
     there = (status.get("apps") or {}).get(handed.app) or {}
-    at_rest = (status.get("operation") or {}).get("state") in {None, *TERMINAL}
+    at_rest = (status.get("operation") or {}).get("state") in {None, *RESTING}
     same = there.get("manifest") == handed.manifest_digest and not there.get("drift")
-    return bool(same and at_rest)
+    return bool(same and at_rest and handed.app not in (status.get("unserved") or ()))
+
+
+def app_to_roll_back(status: Mapping[str, Any], named: str, *, all_apps: bool) -> str:
+    """The app of a host that is named, or the only one; `Trouble` where that is none."""
+    apps = sorted(status.get("apps") or {})
+    if not apps or (named and named not in apps):
+        raise Trouble(
+            f"there is no app {named} of ours" if named else "there is no app of ours",
+            remedy=f"There are: {', '.join(apps)}." if apps else "Apply a tree first.",
+        )
+    if not named and len(apps) > 1 and not all_apps:
+        raise Trouble(
+            f"there are several apps: {', '.join(apps)}",
+            remedy="Name one: --app NAME; or roll the whole host back: --all-apps.",
+        )
+    return named or apps[0]
 
 
 def check(found: Mapping[str, Any]) -> None:

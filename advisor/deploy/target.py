@@ -22,6 +22,13 @@ PYTHON = "/usr/bin/python3"
 FOLDER = "/usr/local/lib/advisor"
 PROGRAM = f"{FOLDER}/switch.pyz"
 POLL_S = 10
+# Ansible's own options that ask (-K, ask_pass in ansible.cfg) have no terminal here.
+NOBODY_TO_ASK = (
+    "There is nobody to ask for a password: one of ANSIBLE_BECOME_PASSWORD_FILE,"
+    " ANSIBLE_CONNECTION_PASSWORD_FILE and ANSIBLE_VAULT_PASSWORD_FILE can name a file with it."
+)
+# A peer that is gone says nothing: without this a cut connection would hold the play for minutes.
+ALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 INSTALL = f"""
 set -e
 umask 022

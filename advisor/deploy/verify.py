@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,14 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from xml.etree import ElementTree as ET
 
+from advisor.deploy.ansible import end, listed
 from advisor.deploy.inventory import hosts
 from advisor.errors import AdvisorError, InvalidInput
 from advisor.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from advisor.deploy.inventory import Hosts
 
 SUITE = Path(__file__).with_name("suite")
 # pytest.ExitCode: all passed, some failed, a usage error, nothing collected.
@@ -65,7 +63,7 @@ def verify(
     """
     named = hosts(inventory, limit)
     _check_given(directory, inventory, junit)
-    wanted = ["local://"] if inventory is None else _listed(named)
+    wanted = ["local://"] if inventory is None else [f"ansible://{one}" for one in listed(named)]
     if not wanted:
         raise InvalidInput(f"-i {inventory}: names no host that --limit leaves")
     with tempfile.TemporaryDirectory(prefix="advisor-verify-") as folder:
@@ -122,16 +120,6 @@ def _check_given(directory: Path, inventory: str | None, junit: Path | None) -> 
         raise InvalidInput(f"--junit {junit}: the folder {junit.parent} does not exist")
 
 
-def _listed(named: Hosts) -> list[str]:
-    """The hosts of an inventory, as testinfra's addresses."""
-    code, said = _run(("ansible", "all", "--list-hosts", *named.arguments))
-    if code:
-        raise InvalidInput(f"-i {named.name}: cannot be read:\n{said}")
-    # `  hosts (2):`, and then a name a line; warnings stand at the margin.
-    _, _, names = said.partition("hosts (")
-    return [f"ansible://{line.strip()}" for line in names.splitlines()[1:] if line[:1] == " "]
-
-
 def _command(
     directory: Path, inventory: str | None, wanted: Sequence[str], result: Path
 ) -> Sequence[str]:
@@ -171,8 +159,7 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
     )
     try:
         said, _ = process.communicate()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
-        raise
+    finally:
+        # As by Ctrl-C: pytest then ends the connections that it shares.
+        end(process)
     return process.returncode, said.strip()

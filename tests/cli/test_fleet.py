@@ -92,6 +92,14 @@ def test_a_lost_host_is_named_after_the_others(
         assert files.read(Facts, facts / f"{name}.yml").components
 
 
+@pytest.mark.parametrize("sizes", ["", "0", "1,", "101%", "a", "-1", "1;2", "25 %"])
+def test_sizes_of_batches_are_hosts_or_shares(
+    advisor: Advisor, inventory: Path, tmp_path: Path, sizes: str
+) -> None:
+    code, _, err = advisor("apply", tmp_path, "-i", inventory, "--serial", sizes)
+    assert (code, "such as 1,25%,100%" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import NoReturn
 
+    from advisor.deploy.events import Event
+
 pytestmark = pytest.mark.daemon
 
 ADVISOR = Path(sys.executable).with_name("advisor")
@@ -55,8 +57,8 @@ def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     return plays
 
 
-def advisor(*words: str | Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ) | ({"PATH": path} if path else {})
+def advisor(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ) | variables
     return subprocess.run(
         [ADVISOR, *words], capture_output=True, text=True, check=False, env=environment
     )
@@ -99,11 +101,90 @@ def test_a_host_that_nobody_reaches_is_said(tmp_path: Path) -> None:
     assert "Connection refused" in done.stdout
 
 
-def test_a_play_for_nobody_did_not_begin(tmp_path: Path) -> None:
-    done = advisor("apply", rendered(tmp_path / "deploy"), "-i", "web1,", "--limit", "web2")
-    assert done.returncode == 1
-    assert "did not begin" in done.stderr
+@pytest.mark.parametrize("verb", ["apply", "verify", "inspect"])
+def test_a_limit_that_names_nobody_is_wrong_input(tmp_path: Path, verb: str) -> None:
+    words = (verb,) if verb == "inspect" else (verb, rendered(tmp_path / "deploy"))
+    done = advisor(*words, "-i", "web1,web2,", "--limit", "web1,wbe2")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "wbe2" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_hosts_of_a_file_that_cannot_be_read_are_not_left_out(tmp_path: Path) -> None:
+    inventory = tmp_path / "inventory"
+    inventory.mkdir()
+    (inventory / "one.yml").write_text("all: {hosts: {web1: {ansible_connection: local}}}\n")
+    (inventory / "two.yml").write_text("all: {hosts: {web2: \n")
+    done = advisor("inspect", "-i", inventory)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "two.yml" in done.stderr
+
+
+def test_what_ansible_warns_of_is_handed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "two.yml").write_text(
+        "- {name: A, hosts: 'all:!nobody:!advisor_load_balancers', gather_facts: false}\n"
+    )
+    (tmp_path / "callback_plugins").symlink_to(playbooks() / "callback_plugins")
+    monkeypatch.setattr(ansible, "playbooks", lambda: tmp_path)
+    heard: list[Event] = []
+    run_playbook("two.yml", hosts("web1,"), {}, on_event=heard.append)
+    said = [event["message"] for event in heard if event["event"] == "warning"]
+    assert said == ["Could not match supplied host pattern, ignoring: nobody"]
+
+
+# An ssh that writes down how it was called, and reaches nobody.
+SSH = """\
+#!/bin/sh
+printf '%s ' "$@" >>{folder}/called
+exit 255
+"""
+
+
+@pytest.mark.parametrize("verb", ["apply", "inspect"])
+def test_a_jump_host_of_the_users_configuration_stays(tmp_path: Path, verb: str) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(SSH.format(folder=tmp_path))
+    ssh.chmod(0o755)
+    configuration = tmp_path / "ansible.cfg"
+    configuration.write_text(
+        f"[ssh_connection]\nssh_executable = {ssh}\nssh_extra_args = -J bastion\n"
+    )
+    words = (verb,) if verb == "inspect" else (verb, rendered(tmp_path / "deploy"))
+    advisor(*words, "-i", "web1,", ANSIBLE_CONFIG=str(configuration))
+    called = (tmp_path / "called").read_text()
+    assert " -J bastion -o ServerAliveInterval=" in called
+
+
+@pytest.mark.parametrize(
+    ("asks", "words"),
+    [
+        ("ANSIBLE_BECOME_ASK_PASS", "UNREACHABLE"),
+        ("ANSIBLE_ASK_VAULT_PASS", "ANSIBLE_VAULT_PASSWORD_FILE"),
+    ],
+)
+def test_where_ansible_would_ask_for_a_password_nothing_waits(
+    tmp_path: Path, asks: str, words: str
+) -> None:
+    """On a terminal, which a process of another group would stop at for ever."""
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text("all: {hosts: {gone: {ansible_host: 127.0.0.1, ansible_port: 9}}}\n")
+    command = [ADVISOR, "apply", rendered(tmp_path / "deploy"), "-i", inventory]
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0), os.fdopen(theirs, "rb", buffering=0) as terminal:
+        done = subprocess.run(
+            # setsid gives it this terminal (setsid(1), --ctty).
+            ["setsid", "--ctty", "--wait", *command],
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=dict(os.environ) | {asks: "1"},
+        )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert words in done.stdout + done.stderr
 
 
 def test_without_ansible_it_says_what_to_install(

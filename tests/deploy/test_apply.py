@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from advisor.deploy.apply import check_trees, verdict
-from advisor.errors import InvalidInput, Refused
+from advisor.deploy import apply as applying
+from advisor.deploy.ansible import Played
+from advisor.deploy.apply import check_trees, rollback, verdict
+from advisor.deploy.inventory import hosts
+from advisor.errors import AdvisorError, InvalidInput, Refused
 from advisor.report.apply import difference, generations, text
 from tests.deploy.trees import HOSTS, rendered
 
@@ -79,6 +82,33 @@ def test_a_folder_without_a_tree_is_bad_input(tmp_path: Path) -> None:
 def test_the_worst_of_the_hosts_is_the_exit_code(states: list[str], code: int | None) -> None:
     error = verdict([host(state) for state in states])
     assert (error.exit_code if error else None) == code
+
+
+def test_of_a_host_out_of_reach_nothing_is_claimed() -> None:
+    assert "is unreachable it is not known" in str(verdict([host("unreachable")]))
+    assert "not known" not in str(verdict([host("refused")]))
+
+
+def ended(code: int, state: str) -> Played:
+    words = {"verb": "conclude", "state": state}
+    play = {"event": "play", "hosts": ["web1"], "batch": ["web1"]}
+    return Played(code, [play, {"event": "advisor", "host": "web1", "words": words}], "no such lb")
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "committed"), (2, "refused"), (0, "refused")])
+def test_a_play_is_judged_by_its_hosts(
+    monkeypatch: pytest.MonkeyPatch, code: int, state: str
+) -> None:
+    monkeypatch.setattr(applying, "run_playbook", lambda *_, **__: ended(code, state))
+    assert [each["state"] for each in rollback(hosts("web1,"))] == [state]
+
+
+def test_a_play_that_broke_off_though_its_hosts_are_well_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(applying, "run_playbook", lambda *_, **__: ended(4, "committed"))
+    with pytest.raises(AdvisorError, match="no such lb"):
+        rollback(hosts("web1,"))
 
 
 def test_what_was_taken_back_says_where_to_look() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from advisor.deploy import batches
 from advisor.deploy.batches import FINE, SEEN, SETTLED, STEPS, SWITCHED, TAKEN_BACK
+from advisor.deploy.target import Declined, Trouble
 
 
 def ours(state: str, **more: Any) -> dict[str, Any]:
@@ -113,6 +114,44 @@ def test_a_commit_that_could_not_be_undone_says_why() -> None:
     assert words["reason"]["look"]
 
 
+@pytest.mark.parametrize("last", ["unreachable", "committed"])
+def test_a_host_lost_while_its_commit_was_undone_is_no_refusal(last: str) -> None:
+    settled = batches.of_operation(OPERATION)
+    words = batches.concluded(settled, {**settled, "state": last}, "web2: returned")
+    assert words["state"] == ("return_failed" if last == "unreachable" else "committed")
+
+
+def test_of_a_host_lost_on_the_way_it_is_said_what_is_known() -> None:
+    held = {SEEN: ours("seen"), SWITCHED: ours("held")}
+    looks = [
+        batches.told(variables, step)["reason"]["look"]
+        for step, variables in (
+            (SEEN, {SEEN: UNREACHABLE}),
+            (SWITCHED, {SEEN: ours("seen"), SWITCHED: UNREACHABLE}),
+            (SETTLED, held | {SETTLED: UNREACHABLE}),
+        )
+    ]
+    assert looks[0] == ""
+    assert "takes back by itself" in looks[1]
+    assert "not known" in looks[2]
+
+
+def test_an_error_keeps_the_reason_that_a_program_gave() -> None:
+    reason = {"step": "lock", "message": "ann is at work here"}
+    declined = batches.of_error("switch", Declined("ann is at work here", reason))
+    assert declined == {"state": "refused", "reason": reason}
+    trouble = batches.of_error("switch", Trouble("no answer", remedy="Look."))
+    assert (trouble["reason"]["message"], trouble["reason"]["look"]) == ("no answer", "Look.")
+
+
+@pytest.mark.parametrize("is_check", [True, False])
+def test_only_a_conclusion_fails(is_check: bool) -> None:
+    words = batches.refused("lock", "busy")
+    assert "failed" not in batches.shown(words | {"verb": "switch"}, is_check=is_check)
+    end = batches.shown(words | {"verb": "conclude"}, is_check=is_check)
+    assert end == {"changed": False, "msg": "refused: busy", "failed": not is_check}
+
+
 def test_a_return_for_the_batch_names_the_host_that_failed() -> None:
     mine = batches.of_operation(OPERATION | {"state": "returned"})
     found = batches.outcome(mine | {"because": "web2: 502"}, is_check=False)
@@ -150,9 +189,22 @@ def test_a_check_says_whether_anything_would_change(words: dict[str, Any], state
 def test_a_user_that_an_apply_would_make_is_no_reason_to_refuse(
     message: str, user: str | None, state: str
 ) -> None:
-    found = batches.before_its_user(batches.refused("staged", message), user)
+    found = batches.unprepared(batches.refused("staged", message), user, [])
     assert found["state"] == state
     assert bool(batches.outcome(found, is_check=True)["notes"]) is (state == "checked")
+
+
+def test_a_program_that_an_apply_would_install_is_no_reason_to_refuse() -> None:
+    words = batches.refused("check", "nginx is not installed, so its files cannot be checked")
+    found = batches.unprepared(words, None, ["proxy_nginx"])
+    assert (found["state"], found["notes"][0][:22]) == ("checked", "nginx is not there yet")
+    assert batches.unprepared(words, None, [])["state"] == "refused"
+
+
+def test_a_package_that_is_missing_is_a_change() -> None:
+    same = {"state": "unchanged", "changed": [], "missing": ["proxy_nginx"]}
+    assert batches.outcome(same, is_check=True)["state"] == "changes"
+    assert batches.outcome(same | {"missing": []}, is_check=True)["state"] == "unchanged"
 
 
 def test_a_host_that_was_only_looked_at_was_not_applied_to() -> None:
@@ -176,6 +228,12 @@ def test_a_load_balancer_that_was_not_told_is_a_note() -> None:
         "lb5: drained, and requests to this host went on longer than it waited",
         "lb7: not sent to again before its lease ends: nginx -t fails",
     ]
+
+
+def test_a_note_of_another_kind_comes_before_those_of_drains() -> None:
+    drains = [UNREACHABLE | {"advisor_balancer": "lb"}]
+    found = batches.outcome({"state": "held"}, is_check=False, drains=drains, notes=["a"])
+    assert found["notes"] == ["a", "lb: not drained: Failed to connect"]
 
 
 def test_the_steps_are_in_order() -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from advisor.deploy.events import outcomes, parse, progress
+import pytest
+
+from advisor.deploy.events import outcomes, parse, progress, warnings
 
 PLAY = {"event": "play", "hosts": ["web1", "web2", "web3"], "batch": ["web1"]}
 
@@ -69,3 +71,65 @@ def test_progress_tells_what_is_new() -> None:
     assert progress(words("web1", "switch", "held")) == "web1: held"
     assert progress(words("web1", "look", "seen")) is None
     assert progress(PLAY) is None
+
+
+SWITCHING = {"event": "task", "task": "generation : Switch, and hold"}
+SEEN = words("web1", "look", "seen")
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "message"),
+    [
+        ([], "refused", "being switched"),
+        ([words("web1", "switch", "held")], "refused", "this host was held: it returns by itself"),
+        ([words("web1", "switch", "returned", reason={"message": "502"})], "returned", "502"),
+        ([words("web1", "settle", "committed", generation=7)], "committed", ""),
+        (
+            [words("web1", "settle", "returned", because="web2: 502")],
+            "returned",
+            "web2: 502",
+        ),
+        ([words("web1", "take_back", "return_failed")], "return_failed", ""),
+        (
+            [
+                {"event": "unreachable", "host": "web1", "task": "Drain", "message": "lb"},
+                words("web1", "switch", "held"),
+            ],
+            "refused",
+            "held",
+        ),
+    ],
+)
+def test_a_play_that_dies_tells_how_far_each_host_is(
+    said: list[dict[str, Any]], state: str, message: str
+) -> None:
+    found = outcomes([PLAY, SEEN, SWITCHING, *said])
+    assert [each["state"] for each in found] == [state, "untouched", "untouched"]
+    assert message in (found[0].get("reason") or {"message": ""})["message"]
+
+
+def test_before_a_switch_began_nothing_did() -> None:
+    assert states(SEEN)["web1"] == "untouched"
+    assert states(SEEN, SWITCHING | {"check": True})["web1"] == "untouched"
+    nothing = words("web1", "look", "unchanged")
+    assert states(nothing, SWITCHING)["web1"] == "unchanged"
+
+
+SAID = """\
+[WARNING]: Could not match supplied host pattern, ignoring: advisor_load_balancers
+[WARNING]: Unable to parse
+ /etc/hosts.ini as an inventory source
+[DEPRECATION WARNING]: old
+[WARNING]: Could not match supplied host pattern, ignoring: wbe2
+[WARNING]: Could not match supplied host pattern, ignoring: wbe2
+[ERROR]: [WARNING]: not this
+"""
+
+
+def test_warnings_are_told_once_and_whole_but_for_groups_that_need_not_be() -> None:
+    assert warnings(SAID) == [
+        "Unable to parse /etc/hosts.ini as an inventory source",
+        "Could not match supplied host pattern, ignoring: wbe2",
+    ]
+    assert warnings("") == []
+    assert progress({"event": "warning", "message": "a"}) == "advisor: warning: a"

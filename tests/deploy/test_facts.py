@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Asks as it is told to, and takes no answer: sudo(8), -p.
+SUDO = """\
+#!/bin/sh
+while [ "$1" != -p ]; do shift; done
+printf '%s' "$2" >&2
+read answer
+printf 'Sorry, try again.\\n%s' "$2" >&2
+read answer
+exit 1
+"""
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 
 
@@ -63,12 +73,17 @@ def test_hosts_are_looked_at_and_nothing_is_left(
         "ansible_ssh_common_args": "-o ConnectTimeout=2 -F none",
     }
     pythonless = LOCAL | {"ansible_python_interpreter": "/nonexistent/python3"}
-    path = inventory(tmp_path, web1=LOCAL, **{"web/2": LOCAL}, gone=unreachable, bare=pythonless)
+    # Its options cannot be made out: our plugin is not even begun.
+    untold = {"ansible_port": "{{ nobody_said }}"}
+    path = inventory(
+        tmp_path, web1=LOCAL, **{"web/2": LOCAL}, gone=unreachable, bare=pythonless, untold=untold
+    )
     with looked_at(hosts(str(path))) as fleet:
         assert list(fleet.hosts) == ["web/2", "web1"]
         found = fleet.hosts["web1"].facts()
         assert "unreachable" in fleet.lost["gone"]
-        assert set(fleet.lost) == {"bare", "gone"}
+        assert "nobody_said" in fleet.lost["untold"]
+        assert set(fleet.lost) == {"bare", "gone", "untold"}
     here = gather()
     assert (found.host, found.cpu) == (here.host, here.cpu)
     programs = {name: each for name, each in here.components.items() if each.path}
@@ -82,6 +97,25 @@ def test_a_limit_leaves_hosts_out(tmp_path: Path) -> None:
     path = inventory(tmp_path, web1=LOCAL, web2=LOCAL)
     with looked_at(hosts(str(path), "web2")) as fleet:
         assert (list(fleet.hosts), fleet.lost) == (["web2"], {})
+
+
+@pytest.mark.daemon
+def test_a_sudo_that_lets_nobody_in_loses_the_host(tmp_path: Path) -> None:
+    """With a password that is wrong, as sudo has it; the prompt is Ansible's own."""
+    sudo = tmp_path / "sudo"
+    sudo.write_text(SUDO)
+    sudo.chmod(0o755)
+    asks = LOCAL | {
+        "ansible_become": True,
+        "ansible_become_user": "nobody",
+        "ansible_become_exe": str(sudo),
+        "ansible_become_password": "wrong",
+    }
+    with looked_at(hosts(str(inventory(tmp_path, web1=LOCAL, web2=asks)))) as fleet:
+        assert list(fleet.hosts) == ["web1"]
+        assert "password" in fleet.lost["web2"]
+    with looked_at(hosts(str(inventory(tmp_path, web2=asks)))) as fleet:
+        assert (list(fleet.hosts), list(fleet.lost)) == ([], ["web2"])
 
 
 @pytest.mark.daemon

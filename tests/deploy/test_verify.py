@@ -360,6 +360,7 @@ def test_strict_counts_what_could_not_be_run(tree: Path, monkeypatch: pytest.Mon
     for words, code in (([], 0), (["--strict"], 1)):
         done = CliRunner().invoke(main.app, ["verify", str(tree), *words])
         assert (getattr(done.exception, "exit_code", 0) if done.exception else 0) == code
+        assert ("1 of 1 checks were not run" in done.stderr) is (code == 0)
 
 
 class TestBadInput:
@@ -381,7 +382,37 @@ class TestBadInput:
 
     def test_nobody_matches(self, tree: Path) -> None:
         code, _, err = advisor(tree, "-i", "web1,web2,", "--limit", "db*")
-        assert (code, "no hosts to target" in err) == (2, True)
+        assert (code, "db*" in err) == (2, True)
+
+    @pytest.mark.parametrize(
+        ("variables", "words"),
+        [
+            ({"ansible_password": "canary-1"}, "a login by key: it does not use ansible_password"),
+            ({"ansible_user": "me", "ansible_ssh_pass": "canary-1"}, "a login by key"),
+            ({"ansible_become_password": "canary-1"}, "sudo without a password"),
+            (
+                {"ansible_host": "{{ address }}", "address": "10.0.0.1"},
+                "ansible_host is a template",
+            ),
+        ],
+    )
+    def test_what_verify_does_not_do_as_ansible_does(
+        self, tree: Path, tmp_path: Path, variables: dict[str, str], words: str
+    ) -> None:
+        inventory = tmp_path / "inventory.yml"
+        inventory.write_text(yaml.safe_dump({"all": {"hosts": {"web1": variables}}}))
+        code, _, err = advisor(tree, "-i", inventory)
+        assert code == 2
+        assert "web1: " in err
+        assert words in err
+        assert "canary" not in err
+
+    def test_a_share_sign_of_ansible_cfg(self, tree: Path, tmp_path: Path) -> None:
+        configuration = tmp_path / "ansible.cfg"
+        configuration.write_text("[ssh_connection]\nssh_args = -o ControlPath=~/.ssh/%h\n")
+        environment = os.environ | {"ANSIBLE_CONFIG": str(configuration)}
+        code, _, err = advisor(tree, "-i", "web1,", env=environment)
+        assert (code, "ansible.cfg is not understood" in err) == (2, True)
 
     def test_a_file_was_edited_before(self, tree: Path, tmp_path: Path) -> None:
         copy = shutil.copytree(tree, tmp_path / "tree")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import inspect
 import socket
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import pytest
 import testinfra
 
-from advisor.deploy.suite.connections import Connections
+from advisor.deploy.suite.connections import Connections, check_variables
 from advisor.deploy.suite.items import ITEMS, words
 from advisor.deploy.suite.live import Live
 from advisor.deploy.suite.tree import Tree, tree_of
@@ -58,11 +59,18 @@ def pytest_configure(config: pytest.Config) -> None:
             ansible_inventory=option.ansible_inventory,
             force_ansible=option.force_ansible,
         )
+        places = [*_places(Path(option.advisor_tree), hosts)]
         connections = Connections(hosts)
         config.add_cleanup(connections.close)
-        config.stash[PLACES] = [*_places(Path(option.advisor_tree), hosts)]
+        config.stash[PLACES] = places
     except InvalidInput as error:
         raise pytest.UsageError(str(error)) from None
+    except configparser.Error as error:
+        said = " ".join(str(error).split())
+        raise pytest.UsageError(
+            f"ansible.cfg is not understood: {said}\n"
+            "A % of ssh_args: write them as ansible_ssh_common_args of the inventory."
+        ) from None
     except (RuntimeError, AssertionError, ValueError) as error:
         last = str(error).strip().splitlines()[-1:]
         raise pytest.UsageError(f"the inventory cannot be read: {' '.join(last)}") from None
@@ -78,6 +86,7 @@ def _places(directory: Path, hosts: list[Any]) -> Iterator[Place]:
         variables = host.backend.get_variables() if is_listed else {}
         tree = tree_of(directory, name, _parts(variables))
         if tree is not None:
+            check_variables(name, variables)
             yield Place(name, tree, Live(host, tree))
 
 

@@ -23,7 +23,8 @@ PATIENCE_S = 30
 NO_ANSWER = (RuntimeError, OSError, KeyError, ValueError)
 PROPERTIES = (
     *("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload"),
-    *("MainPID", "ControlGroup", "FragmentPath", "DropInPaths", "ActiveEnterTimestampMonotonic"),
+    *("MainPID", "ExecStart", "ControlGroup", "FragmentPath", "DropInPaths"),
+    *("ActiveEnterTimestampMonotonic",),
     *("LimitNOFILE", "TasksMax", "MemoryHigh", "MemoryMax", "CPUWeight", "CPUQuotaPerSecUSec"),
     *("TimeoutStartUSec", "TimeoutStopUSec", "RestartUSec", "OOMPolicy"),
 )

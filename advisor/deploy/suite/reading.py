@@ -122,6 +122,16 @@ def assignments(text: str) -> dict[str, list[str]]:
     return found
 
 
+def started(shown: str) -> list[str]:
+    """The words of an ExecStart= as `systemctl show` has it.
+
+    >>> started("{ path=/bin/a ; argv[]=/bin/a -c /etc/b ; ignore_errors=no ; pid=0 }")
+    ['/bin/a', '-c', '/etc/b']
+    """
+    _, _, command = shown.partition("argv[]=")
+    return command.partition(" ; ")[0].split()
+
+
 def seconds(span: str) -> float | None:
     """A span of time as unit files and `systemctl show` write it, in seconds; null for none.
 

@@ -29,6 +29,13 @@ def test_is_what_was_applied(live: Live, tree: Tree, app: str) -> None:
     held(manifest == tree.parcel.manifest_digest, "other templates rendered it: apply again")
 
 
+def test_is_not_half_taken_back(live: Live, app: str) -> None:  # noqa: ARG001 - for each app's host
+    """The last operation there came to an end."""
+    last = live.status.get("operation") or {}
+    words = f"a return failed: {(last.get('reason') or {}).get('message')}; apply again"
+    held(last.get("state") != "return_failed", words)
+
+
 def test_is_not_edited(live: Live, app: str) -> None:
     """Nothing on the host was edited since."""
     found = live.status.get("apps", {}).get(app)
@@ -43,8 +50,10 @@ def test_is_read_since(live: Live, reader: Reader) -> None:
     found = live.installed.get(reader.row.target)
     if found is None:
         not_run("the file is not there")
-    written = float(found["written"])
-    older = [one for one in _started(live, reader) if one < written - BLUR_S]
+    written, since = float(found["written"]), _started(live, reader)
+    if not since:
+        not_run("no process is seen that reads it")
+    older = [one for one in since if one < written - BLUR_S]
     held(not older, f"{len(older)} started {written - min(older, default=0):.0f} s before it")
 
 
