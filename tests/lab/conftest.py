@@ -1,4 +1,4 @@
-"""Real hosts for tests: `lab` for a whole session, `hosts` for those that one test wears out."""
+"""Real hosts for tests: `lab` for a whole module, `hosts` for those that one test wears out."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.daemon)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(not_run: Callable[[str], NoReturn]) -> Iterator[Lab]:
-    """Where hosts boot: `lab.boot("debian-12", name="web1")`."""
+    """Where hosts boot: `lab.boot("debian-12", name="web1")`.
+
+    They end with the module: a kernel has 128 inotify instances for a user by default, and each
+    host's systemd takes several.
+    """
     if reason := lacking():
         not_run(reason)
     with Lab() as lab:
