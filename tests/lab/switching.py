@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from advisor.deploy import parcel
@@ -13,7 +14,6 @@ from advisor.deploy.switch.journal import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from tests.lab.host import Host
 
@@ -52,7 +52,7 @@ def said(host: Host, words: str, stdin: bytes = b"") -> dict[str, Any]:
 
 def asking(tree: Path | Mapping[str, bytes] | None, app: str = "shop", **more: Any) -> bytes:
     """A request: to apply a tree (a folder, or its files), or without one to roll back."""
-    files = tree if tree is None or isinstance(tree, dict) else parcel.read_tree(tree)  # type: ignore[arg-type]
+    files = parcel.read_tree(tree) if isinstance(tree, Path) else tree
     handed = parcel.parcel(files, ["app"]) if files is not None else None
     about = {"id": secrets.token_hex(8), "by": "lab", **QUICK}
     verb = "rollback" if files is None else "apply"

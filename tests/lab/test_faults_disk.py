@@ -28,7 +28,7 @@ from tests.lab.switching import (
 from tests.lab.trees import shop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.lab.host import Host
@@ -94,10 +94,10 @@ def read_only(host: Host, folder: str) -> None:
     ("spoil", "word"), [(fill, "No space left on device"), (read_only, "Read-only file system")]
 )
 def test_generations_that_cannot_be_written_change_nothing(
-    web: Host, trees: Path, spoil: object, word: str
+    web: Host, trees: Path, spoil: Callable[[Host, str], None], word: str
 ) -> None:
     with disk_at(web, GENERATIONS):
-        spoil(web, GENERATIONS)  # type: ignore[operator]
+        spoil(web, GENERATIONS)
         operation = carried_out(web, trees / "two")
         assert operation["state"] == "refused"
         assert word in message(operation)
@@ -110,10 +110,10 @@ def test_generations_that_cannot_be_written_change_nothing(
     ("spoil", "word"), [(fill, "No space left on device"), (read_only, "Read-only file system")]
 )
 def test_state_that_cannot_be_written_takes_no_request_in(
-    web: Host, trees: Path, spoil: object, word: str
+    web: Host, trees: Path, spoil: Callable[[Host, str], None], word: str
 ) -> None:
     with disk_at(web, STATE):
-        spoil(web, STATE)  # type: ignore[operator]
+        spoil(web, STATE)
         answer = web.run(
             "python3 -I /usr/local/lib/advisor/switch.pyz request -",
             stdin=asking(trees / "two"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import signal
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -306,7 +305,6 @@ def test_an_interrupted_verify_leaves_nothing(lab: Lab, fleet: Fleet) -> None:
     tree = fleet.tree("eleven")
     # Short: in it are sockets, whose paths have at most 107 bytes.
     scratch = lab.folder / "verify"
-    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     words = (f"TMPDIR={scratch}", BIN / "advisor", "verify", tree, "-i", fleet.ini)
     with Controller(lab, "/usr/bin/env", *words) as run:
