@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 RECOMMENDATION_PATH = ".advisor/recommendation.yml"
 DIGEST_LENGTH = 12
+# In the place of a file's own digest, which is known once the rest of the file is.
+MARK = "digest"
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,19 @@ def _render_one(
         "stream": stream(intent),
         "bind": f"unix:{stream(intent)}" if is_unix(intent) else stream(intent),
         "upstream": f"unix:{stream(intent)}" if is_unix(intent) else reachable(stream(intent)),
+        "mark": MARK,
     }
     text = _environment().get_template(output.template).render(shared | context)
     if output.comment is not None:
         text = wrap_comments(text, output.comment)
-    return File(output.path.format(app=intent.app_name), text.encode(), output)
+    return File(output.path.format(app=intent.app_name), _marked(text).encode(), output)
+
+
+def _marked(text: str) -> str:
+    """With its own digest where it says which file it is: of what a daemon reads, no comments."""
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGEST_LENGTH]
+    return text.replace(f'return 200 "{MARK}";', f'return 200 "{digest}";')
 
 
 def _digest(inputs: Inputs) -> str:

@@ -345,6 +345,11 @@ def read_back(data: dict[str, Any], target: str) -> dict[str, Any] | None:
         return None
 
 
+def undigested(text: str) -> str:
+    """Without a file's own digest, by which nginx says that it runs it: any word changes that."""
+    return re.sub(r"^[0-9a-f]{12}$", "a digest", text)
+
+
 def test_every_key_of_advisor_yml_is_tried() -> None:
     assert {"app", *KEYS} == set(Intent.model_fields)
 
@@ -360,8 +365,8 @@ def test_no_accepted_word_changes_what_the_files_say(
     wanted = read_back(harmless, target)
     said = read_back(exchanged(harmless, words), target)
     # nginx's variables have no hyphens, and their names say which there were.
-    said = mapped(said, lambda text: text.replace(variables(name), name))
-    assert unlike(said, exchanged(wanted, words)) == []
+    said = mapped(said, lambda text: undigested(text).replace(variables(name), name))
+    assert unlike(said, mapped(exchanged(wanted, words), undigested)) == []
     # What is refused by whatever name shows little: too many of those fail the test.
     assume(wanted is not None)
 

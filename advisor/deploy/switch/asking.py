@@ -22,6 +22,7 @@ RATE_RPS = 20.0
 CONNECTION_S = 1.0
 MOST_BYTES = 1024**2
 PART_BYTES = 65536
+SAID_BYTES = 64
 # A certificate is for a name, and this host is asked by its address: whether it is trusted is
 # `verify`'s question.
 UNVERIFIED = "the certificate was not verified: the request went to this host's own address"
@@ -34,6 +35,8 @@ class Answer:
     seconds: float
     status: int | None = None
     error: str = ""
+    # The beginning of what it said.
+    said: bytes = b""
 
     @property
     def is_good(self) -> bool:
@@ -83,10 +86,11 @@ class Client:
         headers = {"Host": self._health.host, "User-Agent": "advisor-gate"}
         connection.request("GET", self._health.path, headers=headers)
         response = connection.getresponse()
-        read = 0
+        read, said = 0, b""
         # No one wait may last longer than the time limit, and neither may all of them.
         while part := response.read1(PART_BYTES):
             read += len(part)
+            said = said or part[:SAID_BYTES]
             if time.monotonic() - began > self._timeout_s:
                 raise TimeoutError
             if read > MOST_BYTES:
@@ -96,7 +100,7 @@ class Client:
         response.close()
         if response.will_close:
             self.close()
-        return Answer(time.monotonic() - began, response.status)
+        return Answer(time.monotonic() - began, response.status, said=said)
 
     def _failed(self, error: Exception, began: float) -> Answer:
         self.close()

@@ -16,6 +16,7 @@ from . import nginx as nginx_
 from .asking import RATE_RPS, UNVERIFIED, Client, collected, paced
 from .compare import FEWEST, harm, quantile
 from .documents import Refusal
+from .marker import heard, markers
 from .processes import children, now_s, snapshot, tree
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Gate:
 
     def passes(self, before: Baseline | None, dwell_s: float) -> Refusal | None:
         """Why it does not pass, or null; `figures` has what was seen."""
-        refusal = self._renewed()
+        refusal = self._renewed() or self._unmarked()
         if refusal is not None or self.app.health is None:
             return refusal or self._stays(dwell_s)
         client = Client(self.app.health)
@@ -85,6 +86,19 @@ class Gate:
                 )
             if waiting:
                 time.sleep(POLL_S)
+        return None
+
+    def _unmarked(self) -> Refusal | None:
+        """Whether nginx, where it was acted on, runs what is installed: its file says which."""
+        unit = self.done.daemons.nginx.unit
+        if all(touched.unit != unit for touched in self.done.touched):
+            return None
+        for each in markers(self.app, self.done.layout):
+            instead = heard(each, RENEWED_S)
+            if instead is not None:
+                look = "nginx -T shows the files that it reads: is ours among them?"
+                message = f"nginx does not run our file: {each.where.url} {instead}"
+                return self._refusal(f"{message}, not {each.says}", unit, look=look)
         return None
 
     def _has_new(self, touched: Touched) -> bool:

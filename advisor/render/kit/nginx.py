@@ -218,7 +218,7 @@ NGINX = Component(
     name="nginx",
     settings=SETTINGS,
     outputs=(
-        _output("app", "nginx/{app}.conf", "{app}.conf", wants_app, version=2),
+        _output("app", "nginx/{app}.conf", "{app}.conf", wants_app, version=3),
         _output("acme", "nginx/{app}.acme.conf", "{app}.acme.conf", _wants_challenges),
         _output("default", "nginx/default.conf", "00-default.conf", _wants_default),
     ),
@@ -229,7 +229,7 @@ NGINX_BALANCER = Component(
     name="load_balancer",
     settings=SETTINGS,
     outputs=(
-        _output("app", "load_balancer/{app}.conf", "{app}.conf", _wants_balancer, version=2),
+        _output("app", "load_balancer/{app}.conf", "{app}.conf", _wants_balancer, version=3),
         _output(
             "acme",
             "load_balancer/{app}.acme.conf",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.deploy.switch import gate as gate_
+from advisor.deploy.switch.documents import Refusal
 from advisor.deploy.switch.nginx import workers
 from advisor.deploy.switch.processes import children, snapshot
 from tests.deploy.switch.effects.conftest import (
@@ -16,13 +17,14 @@ from tests.deploy.switch.effects.conftest import (
     CONFIG,
     SERVICE,
     SITE,
+    free_port,
     install,
     listens,
     until,
 )
 
 if TYPE_CHECKING:
-    from advisor.deploy.switch.documents import Install, Refusal
+    from advisor.deploy.switch.documents import Install
     from advisor.deploy.switch.effects import Host
     from advisor.deploy.switch.services import Baseline
     from tests.deploy.switch.effects.conftest import Machine
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.daemon
 DWELL_S = 1.5
 CHANGED = frozenset({CONFIG.path})
 CANARY = "canary-of-the-environment"
+HARM = Refusal("gate", "the health route answered 502")
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def app(machine: Machine) -> Install:
 def applied(
     host: Host, app: Install, changed: frozenset[str] = CHANGED, *, is_return: bool = False
 ) -> None:
-    assert host.activate(app, app, changed, is_return=is_return) is None
+    assert host.activate(app, app, changed, because=HARM if is_return else None) is None
 
 
 def gated(
@@ -271,3 +274,40 @@ def test_an_unhealthy_app_is_refused_before_anything(machine: Machine, app: Inst
     refusal = host.live_problems(app, [])
     assert refusal is not None
     assert f"{SERVICE} is failed (dead) before the apply" in refusal.message
+
+
+def marked(machine: Machine, says: str) -> str:
+    """A site whose file says which one it is, as rendered ones do."""
+    return machine.site() + (
+        f"server {{\n    listen 127.0.0.1:{free_port()};\n    server_name status.localhost;\n"
+        f'    location = /rendered {{\n        return 200 "{says}";\n    }}\n}}\n'
+    )
+
+
+def test_nginx_says_which_file_it_runs(machine: Machine, app: Install) -> None:
+    host = machine.host()
+    machine.layout.at(SITE.target).write_text(marked(machine, "0ddba11c0ffe"))
+    applied(host, app, frozenset({SITE.path}))
+    refusal, _, _ = gated(host, app)
+    assert refusal is None
+
+
+def test_new_workers_that_run_another_file_are_told(
+    machine: Machine, app: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nginx was started with a configuration of somebody's, beside the one that is ours."""
+    monkeypatch.setattr(gate_, "RENEWED_S", 1.0)
+    host, target = machine.host(), machine.layout.at(SITE.target)
+    now = marked(machine, "0ddba11c0ffe")
+    machine.put("/etc/nginx/sites-enabled/shop", now)
+    target.unlink()
+    conf = machine.nginx_conf.read_text()
+    machine.nginx_conf.write_text(
+        conf.replace(f"include {machine.root}/etc/nginx/conf.d/*.conf;", "")
+    )
+    target.write_text(now.replace("0ddba11c0ffe", "5eaf00d5eaf0"))
+    applied(host, app, frozenset({SITE.path}))
+    refusal, _, _ = gated(host, app)
+    assert refusal is not None
+    assert "says '0ddba11c0ffe', not 5eaf00d5eaf0" in refusal.message
+    assert "nginx -T" in refusal.look
