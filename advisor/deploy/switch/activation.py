@@ -17,7 +17,7 @@ from .processes import children, now_s, snapshot
 from .trial import redacted, surroundings, unit_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .daemons import Daemons
     from .documents import Install
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 SAVED = "live.json"
 PROMETHEUS = "prometheus.service"
-# So long may what is taken back finish its requests: a hanging one would hold up the return for
-# the whole of its graceful timeout. A task of a worker is not killed: nobody sends it again.
-RETURN_STOP_S = 2.0
+# So long may what harms finish its requests: a hanging one would hold up the return for the whole
+# of its graceful timeout. A task of a worker is not killed: nobody sends it again.
+HARM_STOP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,28 @@ class Activation:
     """One activation: its steps, and what the gate has to know of them.
 
     `restarts` are the units' counts of automatic restarts right after they were acted on. A return
-    takes back `earlier`, where it is this process that activated it.
+    is done `because` of something, and takes back `earlier`, where it is this process that
+    activated it.
     """
 
     daemons: Daemons
     layout: Layout
     earlier: Activation | None = None
-    is_return: bool = False
+    because: Refusal | None = None
     touched: list[Touched] = field(default_factory=list)
     restarts: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.time)
     error_log_bytes: int = 0
+
+    @property
+    def is_return(self) -> bool:
+        """Whether this takes another one back."""
+        return self.because is not None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether what is taken back harms; what nobody committed serves as well as ever."""
+        return self.because is not None and self.because.step != "held"
 
     def run(
         self, old: Install | None, new: Install | None, changed: frozenset[str]
@@ -147,13 +158,15 @@ class Activation:
         """
         for unit in todo.stop:
             systemd.disable(unit, self.layout.units)
-        states = self.daemons.manager.states(*todo.stop)
-        there = [unit for unit in todo.stop if not states[unit].is_nothing]
-        workers = [unit for unit in _named("worker", old) if unit in there]
-        for units in ([unit for unit in there if unit not in workers], workers):
-            if units:
-                yield from self._acted("stop", *units, is_patient=units is workers)
-                self.daemons.manager.act("reset-failed", *units)
+        workers = _named("worker", old)
+        yield from self._stopped([unit for unit in todo.stop if unit not in workers])
+
+    def _stopped(self, units: Sequence[str], *, is_patient: bool = False) -> Iterator[Refusal]:
+        states = self.daemons.manager.states(*units)
+        there = [unit for unit in units if not states[unit].is_nothing]
+        if there:
+            yield from self._acted("stop", *there, is_patient=is_patient)
+            self.daemons.manager.act("reset-failed", *there)
 
     def _new_units(
         self, _old: Install | None, _new: Install | None, todo: Plan
@@ -220,6 +233,8 @@ class Activation:
 
     def _workers(self, old: Install | None, new: Install | None, todo: Plan) -> Iterator[Refusal]:
         """Last of all, for each may end its task first, and nobody waits for an answer of it."""
+        gone = [unit for unit in _named("worker", old) if unit in todo.stop]
+        yield from self._stopped(gone, is_patient=True)
         for unit in _named("worker", old, new):
             if unit in todo.restart:
                 self.daemons.manager.act("reset-failed", unit)
@@ -237,8 +252,8 @@ class Activation:
         self.restarts[unit] = manager.states(unit)[unit].restarts
 
     def _acted(self, verb: str, *units: str, is_patient: bool = False) -> Iterator[Refusal]:
-        is_short = self.is_return and verb in {"stop", "restart"} and not is_patient
-        stop_s = RETURN_STOP_S if is_short else None
+        is_short = self.is_urgent and verb in {"stop", "restart"} and not is_patient
+        stop_s = HARM_STOP_S if is_short else None
         done = self.daemons.manager.act(verb, *units, stop_s=stop_s)
         if not done.is_good:
             lines = [line for unit in units for line in self.said_by(unit)]

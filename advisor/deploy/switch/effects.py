@@ -210,12 +210,12 @@ class Host:
         new: Install | None,
         changed: frozenset[str],
         *,
-        is_return: bool = False,
+        because: Refusal | None = None,
     ) -> Refusal | None:
         """Make what changed effective; what was done is kept for the gate."""
         names = [install.app for install in (old, new) if install is not None]
         earlier = next((self.done[name] for name in names if name in self.done), None)
-        done = Activation(self.daemons, self.layout, earlier if is_return else None, is_return)
+        done = Activation(self.daemons, self.layout, earlier if because else None, because)
         self.done |= dict.fromkeys(names, done)
         return done.run(old, new, changed)
 

@@ -48,13 +48,14 @@ class Services(Protocol):
         new: Install | None,
         changed: frozenset[str],
         *,
-        is_return: bool = False,
+        because: Refusal | None = None,
     ) -> Refusal | None:
         """Make what changed effective, and nothing else.
 
         `changed` holds the tree paths that differ; `old` is null where the app is new, `new`
-        where it is removed: its links are gone by then, its units still run. A return goes on
-        after a refusal with all that is left to do, and gives the first.
+        where it is removed: its links are gone by then, its units still run. A return has
+        what it is done `because` of, and goes on after a refusal with all that is left to do;
+        it gives the first.
         """
 
     def gate(

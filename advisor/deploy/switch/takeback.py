@@ -92,7 +92,7 @@ def take_back(
     if services is None:
         _resume_units(begun, layout)
     elif was_activated:
-        problem = outcome.known(lambda: _asked(_serve_again, begun, layout, services))
+        problem = outcome.known(lambda: _asked(_serve_again, begun, layout, services, reason))
     if problem:
         log("return_failed", reason=_failed(problem, reason).as_json())
     else:
@@ -174,14 +174,16 @@ def _resume_units(begun: Begun, layout: Layout) -> None:
             systemd.enable(unit, text, layout.units)
 
 
-def _serve_again(begun: Begun, layout: Layout, services: Services) -> Refusal | None:
+def _serve_again(
+    begun: Begun, layout: Layout, services: Services, reason: Refusal
+) -> Refusal | None:
     """Why what served before does not all serve again: the first reason.
 
     One app's is no reason to leave another's daemons with the new files.
     """
     before, after = generations.installs(layout, begun.base), installs(layout, begun.number)
     again = {
-        app: _asked(services.activate, after.get(app), before.get(app), paths, is_return=True)
+        app: _asked(services.activate, after.get(app), before.get(app), paths, because=reason)
         for app, paths in begun.changed.items()
         if app in {*before, *after}
     }

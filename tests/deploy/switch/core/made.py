@@ -153,11 +153,11 @@ class Told:
         new: Install | None,
         changed: frozenset[str],
         *,
-        is_return: bool = False,
+        because: Refusal | None = None,
     ) -> Refusal | None:
         assert changed
         app = (new or old).app
-        self.activated.append((app, changed, is_return))
+        self.activated.append((app, changed, because is not None))
         refusal = self._call("activate")
         self.serving[app] = loaded(self.layout, new) if new else {}
         return refusal

@@ -37,7 +37,7 @@ class Host:
         return None
     def unwell(self, app, when):
         return None
-    def activate(self, old, new, changed, *, is_return=False):
+    def activate(self, old, new, changed, *, because=None):
         return None
     def gate(self, app, before, dwell_s):
         return None, {}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.deploy.switch import gate as gate_
-from advisor.deploy.switch.activation import RETURN_STOP_S
+from advisor.deploy.switch.activation import HARM_STOP_S
 from advisor.deploy.switch.daemons import Daemons
-from advisor.deploy.switch.documents import Unit
+from advisor.deploy.switch.documents import Refusal, Unit
 from advisor.deploy.switch.effects import Host
 from advisor.deploy.switch.layout import Layout
 from advisor.deploy.switch.nginx import Nginx
@@ -29,6 +29,7 @@ ALL = [SERVICE_ROW, WORKER_ROW, SITE]
 CHANGED = frozenset(each.path for each in ALL)
 SHOP = replace(install(ALL), units=[Unit(SERVICE, "service"), Unit(WORKER, "worker")])
 NGINX = ("reload", "nginx.service")
+HARM = Refusal("gate", "the health route answered 502")
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_only_a_return_goes_on_after_a_refusal(
     host: Host, services: Services, is_return: bool
 ) -> None:
     services.refused = {("restart", SERVICE)}
-    refusal = host.activate(SHOP, SHOP, CHANGED, is_return=is_return)
+    refusal = host.activate(SHOP, SHOP, CHANGED, because=HARM if is_return else None)
     assert refusal is not None
     assert refusal.message == f"systemctl restart {SERVICE}: restart was refused"
     assert (NGINX in services.acts) == is_return
@@ -72,7 +73,7 @@ def test_a_fault_of_the_disk_is_a_refusal_of_its_step(
     host: Host, services: Services, is_return: bool
 ) -> None:
     (host.layout.units / SERVICE).unlink()
-    refusal = host.activate(None, SHOP, CHANGED, is_return=is_return)
+    refusal = host.activate(None, SHOP, CHANGED, because=HARM if is_return else None)
     assert refusal is not None
     assert f"{SERVICE}: No such file or directory" in refusal.message
     assert (NGINX in services.acts) == is_return
@@ -84,15 +85,21 @@ def test_a_return_hurries_the_service_and_lets_workers_end_their_tasks_last(
     assert host.activate(SHOP, SHOP, CHANGED) is None
     assert services.stops[SERVICE] is services.stops[WORKER] is None
     services.acts.clear()
-    assert host.activate(SHOP, SHOP, CHANGED, is_return=True) is None
-    assert services.stops[SERVICE] == RETURN_STOP_S
+    assert host.activate(SHOP, SHOP, CHANGED, because=HARM) is None
+    assert services.stops[SERVICE] == HARM_STOP_S
     assert services.stops[WORKER] is None
     acted = [each for each in services.acts if each[0] in {"restart", "reload"}]
     assert acted == [("restart", SERVICE), NGINX, ("restart", WORKER)]
-    assert host.activate(SHOP, None, CHANGED, is_return=True) is None
-    assert services.stops[SERVICE] == RETURN_STOP_S
+    services.acts.clear()
+    assert host.activate(SHOP, None, CHANGED, because=HARM) is None
+    assert services.stops[SERVICE] == HARM_STOP_S
     assert services.stops[WORKER] is None
-    # A later apply by the same process is none.
+    order = [services.acts.index(each) for each in (("stop", SERVICE), NGINX, ("stop", WORKER))]
+    assert order == sorted(order)
+    # What nobody committed does no harm, and neither does a later apply by the same process.
+    held = Refusal("held", "no commit came within 120 s")
+    assert host.activate(SHOP, SHOP, CHANGED, because=held) is None
+    assert services.stops[SERVICE] is None
     assert host.activate(SHOP, SHOP, CHANGED) is None
     assert services.stops[SERVICE] is None
 
@@ -101,7 +108,7 @@ def test_units_that_systemd_does_not_know_are_not_stopped(host: Host, services: 
     gone = services.units.pop(SERVICE)
     with contextlib.closing(contextlib.ExitStack()) as stack:
         stack.callback(gone.stop)
-        assert host.activate(SHOP, None, CHANGED, is_return=True) is None
+        assert host.activate(SHOP, None, CHANGED, because=HARM) is None
     stops = [units for verb, *units in services.acts if verb == "stop"]
     assert stops == [[WORKER]]
     assert not services.units[WORKER].is_up
@@ -113,7 +120,10 @@ def test_what_a_return_finds_up_need_not_be_started(
 ) -> None:
     """A switch that was killed before it had stopped anything."""
     monkeypatch.setattr(gate_, "RENEWED_S", 0.1)
-    assert host.activate(None, SHOP, CHANGED - {SITE.path}, is_return=is_return) is None
+    assert (
+        host.activate(None, SHOP, CHANGED - {SITE.path}, because=HARM if is_return else None)
+        is None
+    )
     refusal, _ = host.gate(SHOP, None, 0.1)
     if is_return:
         assert refusal is None
