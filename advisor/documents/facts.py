@@ -62,7 +62,10 @@ class Memory(Document):
 
 
 class Kernel(Document):
-    """Kernel and descriptor limits that apply to the chosen process."""
+    """Kernel and descriptor limits that apply to the chosen process.
+
+    `set_by_advisor` names those (as sysctl does) that a file of ours in /etc/sysctl.d sets.
+    """
 
     somaxconn: Count | None
     nofile_soft: Count | None
@@ -71,6 +74,8 @@ class Kernel(Document):
     tcp_max_syn_backlog: Count | None = None
     tcp_fin_timeout_s: Count | None = None
     file_max: Count | None = None
+    tcp_migrate_req: Count | None = None
+    set_by_advisor: list[str] = []
 
 
 class Component(Document):

@@ -8,6 +8,8 @@ from pathlib import Path
 from advisor.documents import Kernel, Unknown
 from advisor.host.tree import link, proc, text, under
 
+_ASSIGNED = re.compile(r"^([a-z0-9_.-]+) =", re.MULTILINE)
+
 
 def kernel(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Kernel, list[Unknown]]:
     """Descriptor limits of the process and of the host, and its network namespace's limits.
@@ -25,7 +27,9 @@ def kernel(pid: int | None = None, *, root: Path = Path("/")) -> tuple[Kernel, l
             ip_local_port_range=_ports(root) if same else None,
             tcp_max_syn_backlog=_net(root, "ipv4/tcp_max_syn_backlog") if same else None,
             tcp_fin_timeout_s=_net(root, "ipv4/tcp_fin_timeout") if same else None,
+            tcp_migrate_req=_net(root, "ipv4/tcp_migrate_req") if same else None,
             file_max=_count(text(under(root, "/proc/sys/fs/file-max"))),
+            set_by_advisor=_ours(root) if same else [],
         ),
         unknown,
     )
@@ -67,6 +71,13 @@ def same_network(pid: int | None, root: Path) -> tuple[bool, list[Unknown]]:
             remedy=f"nsenter --net --target {pid} advisor inspect",
         )
     ]
+
+
+def _ours(root: Path) -> list[str]:
+    """What the files set that were rendered by advisor (templates/sysctl)."""
+    texts = map(text, sorted(under(root, "/etc/sysctl.d").glob("90-*.conf")))
+    ours = (each for each in texts if each.startswith("# Rendered by advisor "))
+    return sorted({name for each in ours for name in _ASSIGNED.findall(each)})
 
 
 def _net(root: Path, name: str) -> int | None:

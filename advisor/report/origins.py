@@ -38,6 +38,7 @@ KERNEL = {
     "kernel.somaxconn": "/proc/sys/net/core/somaxconn",
     "kernel.tcp_max_syn_backlog": "/proc/sys/net/ipv4/tcp_max_syn_backlog",
     "kernel.tcp_fin_timeout_s": "/proc/sys/net/ipv4/tcp_fin_timeout",
+    "kernel.tcp_migrate_req": "/proc/sys/net/ipv4/tcp_migrate_req",
     "kernel.ip_local_port_range": "/proc/sys/net/ipv4/ip_local_port_range",
     "kernel.file_max": "/proc/sys/fs/file-max",
     "kernel.nofile_soft": "the process's own limits",

@@ -25,6 +25,7 @@ FILES = {
     "somaxconn": ("sys/net/core/somaxconn", "4096"),
     "tcp_max_syn_backlog": ("sys/net/ipv4/tcp_max_syn_backlog", "512"),
     "tcp_fin_timeout_s": ("sys/net/ipv4/tcp_fin_timeout", "60"),
+    "tcp_migrate_req": ("sys/net/ipv4/tcp_migrate_req", "1"),
     "file_max": ("sys/fs/file-max", "9223372036854775807"),
 }
 
@@ -58,6 +59,17 @@ def test_each_value_is_read_from_its_own_file(name: str, host: Path) -> None:
 def test_a_missing_file_is_null(name: str, host: Path) -> None:
     (host / "proc" / FILES[name][0]).unlink()
     assert getattr(kernel(812, root=host)[0], name) is None
+
+
+def test_what_files_of_ours_set_is_known(host: Path) -> None:
+    folder = host / "etc/sysctl.d"
+    folder.mkdir(parents=True)
+    assert kernel(812, root=host)[0].set_by_advisor == []
+    ours = "# Rendered by advisor for {}: change advisor.yml and render again.\n# why\n{} = 9\n"
+    (folder / "90-shop.conf").write_text(ours.format("shop", "net.core.somaxconn"))
+    (folder / "90-blog.conf").write_text(ours.format("blog", "fs.file-max"))
+    (folder / "90-somebody.conf").write_text("net.ipv4.tcp_fin_timeout = 9\n")
+    assert kernel(812, root=host)[0].set_by_advisor == ["fs.file-max", "net.core.somaxconn"]
 
 
 def test_another_network_namespace_hides_its_own_limits_and_not_the_hosts(host: Path) -> None:

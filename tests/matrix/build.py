@@ -34,6 +34,7 @@ KERNEL = Kernel(
     tcp_max_syn_backlog=128,
     tcp_fin_timeout_s=60,
     file_max=65536,
+    tcp_migrate_req=0,
 )
 REDIS = Redis(
     address="127.0.0.1:6379",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advisor.render.kit.sysctl import KEYS
 from advisor.rules import RULES, decide
 from tests.rules.cases.shared import BASIS, COMPUTING
 from tests.rules.cases.sysctl import files, outgoing, queue
@@ -44,6 +45,27 @@ def test_a_number_is_never_lowered(
     for id_ in set(PRESENT) - {"sysctl.ip_local_port_range"}:
         choice = said(id_, evidence)
         assert choice is None or choice.value > present
+
+
+@given(
+    present=COUNTS,
+    concurrency=st.integers(1, 2**17),
+    limit=st.integers(64, 2**30),
+    workers=st.integers(1, 1024),
+)
+def test_what_our_file_has_raised_is_said_again(
+    present: int, concurrency: int, limit: int, workers: int
+) -> None:
+    """Or the next apply would take it back, and the one after that would raise it."""
+    evidence = outgoing() | queue(present, concurrency) | files(present, limit, workers)
+    evidence |= {"kernel.tcp_fin_timeout_s": present}
+    for id_, name in PRESENT.items():
+        first = said(id_, evidence)
+        if first is not None:
+            ours = {name: first.value, "kernel.set_by_advisor": [KEYS[id_]]}
+            again = said(id_, evidence | ours)
+            assert again is not None
+            assert again.value == first.value
 
 
 @given(

@@ -13,7 +13,7 @@ from advisor.render.kit.hypercorn import HYPERCORN
 from advisor.render.kit.monitoring import MONITORING
 from advisor.render.kit.nginx import NGINX, NGINX_BALANCER
 from advisor.render.kit.redis import REDIS
-from advisor.render.kit.sysctl import SYSCTL
+from advisor.render.kit.sysctl import SYSCTL, SYSCTL_BALANCER
 from advisor.render.kit.systemd import SYSTEMD
 from advisor.render.kit.uvicorn import UVICORN
 from advisor.render.kit.workers import CELERY, RQ
@@ -31,7 +31,7 @@ COMPONENTS: tuple[Component, ...] = (
     *(CADDY, CADDY_BALANCER),
     *(SYSTEMD,),
     *(DROPIN,),
-    *(SYSCTL,),
+    *(SYSCTL, SYSCTL_BALANCER),
     *(REDIS,),
     *(CELERY, RQ),
     *(MONITORING,),

@@ -27,6 +27,7 @@ VALUES = {
     "sysctl.tcp_max_syn_backlog": 8192,
     "sysctl.ip_local_port_range": [16384, 65535],
     "sysctl.tcp_fin_timeout": 60,
+    "sysctl.tcp_migrate_req": 1,
     "sysctl.file_max": 2**40,
 }
 APPLY = "/usr/lib/systemd/systemd-sysctl"

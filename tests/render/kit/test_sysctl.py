@@ -26,6 +26,7 @@ VALUES = {
     "sysctl.tcp_max_syn_backlog": 4096,
     "sysctl.ip_local_port_range": [16384, 65535],
     "sysctl.tcp_fin_timeout": 60,
+    "sysctl.tcp_migrate_req": 1,
     "sysctl.file_max": 2**40,
 }
 
@@ -56,6 +57,7 @@ def test_each_key_has_its_value_under_its_reason(make: Make) -> None:
         "net.ipv4.tcp_max_syn_backlog": "4096",
         "net.ipv4.ip_local_port_range": "16384 65535",
         "net.ipv4.tcp_fin_timeout": "60",
+        "net.ipv4.tcp_migrate_req": "1",
         "fs.file-max": str(2**40),
     }
     lines = text.split("\n")
@@ -89,3 +91,12 @@ def test_numbers_are_read_back(value: int | list[int]) -> None:
 def test_anything_else_is_refused(value: int) -> None:
     with pytest.raises(InvalidInput, match="sysctl"):
         sysctl(value)
+
+
+def test_a_load_balancer_of_caddys_keeps_what_waits_at_a_reload(make: Make) -> None:
+    hosts = {"hosts": ["10.0.0.11:8000", "10.0.0.12:8000"], "domain": "shop.example"}
+    path = "load_balancer/90-shop-balancer.conf"
+    found = texts(make(intent=MANAGE | hosts | {"proxy": "caddy"}, settings=VALUES))
+    assert assigned(found[path]) == {"net.ipv4.tcp_migrate_req": "1"}
+    assert path not in texts(make(intent=MANAGE | hosts, settings=VALUES))
+    assert path not in texts(make(intent=MANAGE | {"proxy": "caddy"}, settings=VALUES))

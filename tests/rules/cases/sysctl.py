@@ -52,6 +52,10 @@ def files(present: int, limit: int, workers: int) -> dict[str, Any]:
     }
 
 
+def moving(present: int, proxy: str = "caddy") -> dict[str, Any]:
+    return {"kernel.tcp_migrate_req": present, "proxy": proxy}
+
+
 CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
     "sysctl.somaxconn": QUEUES,
     "sysctl.tcp_max_syn_backlog": QUEUES,
@@ -72,6 +76,12 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"kernel.tcp_fin_timeout_s": 60}, SILENT),
         ({"kernel.tcp_fin_timeout_s": 120}, SILENT),
         ({"kernel.tcp_fin_timeout_s": 15}, 60),
+    ],
+    "sysctl.tcp_migrate_req": [
+        (moving(0), 1),
+        (moving(1), SILENT),
+        (moving(0, proxy="nginx"), SILENT),
+        (moving(1) | {"kernel.set_by_advisor": ["net.ipv4.tcp_migrate_req"]}, 1),
     ],
     "sysctl.file_max": [
         (files(2**63 - 1, 4096, 2), SILENT),

@@ -43,6 +43,7 @@ SCHEMA = "advisor/gathered/1"
 TOPOLOGY = "/sys/devices/system/cpu/cpu[0-9]*/topology"
 MACHINE = (
     "/etc/os-release",
+    "/etc/sysctl.d/90-*.conf",
     "/usr/lib/os-release",
     "/proc/meminfo",
     "/proc/sys/fs/file-max",
@@ -52,6 +53,7 @@ MACHINE = (
     "/proc/sys/net/ipv4/ip_local_port_range",
     "/proc/sys/net/ipv4/tcp_fin_timeout",
     "/proc/sys/net/ipv4/tcp_max_syn_backlog",
+    "/proc/sys/net/ipv4/tcp_migrate_req",
     "/sys/devices/system/cpu/online",
     "/sys/devices/system/cpu/smt/active",
     f"{TOPOLOGY}/core_cpus_list",
