@@ -232,7 +232,7 @@ def _undrained(result: Mapping[str, Any]) -> str | None:
     message = reason.get("message") or words.get("refused")
     where = result.get("advisor_balancer", "the load balancer")
     if not message and words.get("is_calm") is False:
-        return f"{where}: drained, and requests to this host went on longer than it waited"
+        return f"{where}: drained, and it did not see the requests to this host end in time"
     asked = (
         "not sent to again before its lease ends"
         if words.get("verb") == "undrain"

@@ -225,7 +225,7 @@ def test_a_load_balancer_that_was_not_told_is_a_note() -> None:
     assert notes == [
         "lb2: not drained: the last peer",
         "lb3: not drained: Failed to connect",
-        "lb5: drained, and requests to this host went on longer than it waited",
+        "lb5: drained, and it did not see the requests to this host end in time",
         "lb7: not sent to again before its lease ends: nginx -t fails",
     ]
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import pwd
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from .processes import PROC, wall_clock
 from .trial import redacted, surroundings, unit_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from .commands import Outcome
     from .processes import Process
@@ -89,26 +90,69 @@ def _complaint(line: str) -> str | None:
 
 def is_loaded(caddy: Caddy, pid: int) -> bool | None:
     """Whether the running Caddy has what is on the disk; null where it cannot be asked."""
+    wanted = _adapted(caddy, pid)
+    running = _told(_listens(wanted), "/config/") if wanted is not None else None
+    return None if running is None else running == wanted
+
+
+def admin(caddy: Caddy, pid: int) -> str:
+    """Where its files have the admin endpoint."""
+    return _listens(_adapted(caddy, pid) or {})
+
+
+def under_way(admin: str, upstream: str) -> int | None:
+    """How many requests it has at an upstream; null where it does not say.
+
+    By `GET /reverse_proxy/upstreams` (caddyserver.com/docs/api).
+    """
+    for each in _told(admin, "/reverse_proxy/upstreams") or ():
+        if each.get("address") == upstream:
+            return int(each["num_requests"])
+    return None
+
+
+def _adapted(caddy: Caddy, pid: int) -> dict[str, Any] | None:
+    """The files on the disk as Caddy's own configuration; null where they are none."""
     done = _ask(caddy, "adapt", pid)
     try:
         wanted = json.loads(done.out) if done.is_good else None
     except ValueError:
         return None
-    if not isinstance(wanted, dict):
-        return None
-    running = _running(str(wanted.get("admin", {}).get("listen") or ADMIN))
-    return None if running is None else running == wanted
+    return wanted if isinstance(wanted, dict) else None
 
 
-def _running(admin: str) -> Any:
-    """The configuration that runs; null where the admin endpoint is off or somewhere else."""
+def _listens(configuration: Mapping[str, Any]) -> str:
+    return str(configuration.get("admin", {}).get("listen") or ADMIN)
+
+
+class _OverUnix(http.client.HTTPConnection):
+    """A connection through a unix socket, whose path stands for the host's name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ADMIN_S)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def _told(admin: str, path: str) -> Any:
+    """What its admin endpoint answers; null where that is off or somewhere else."""
     host, _, port = admin.rpartition(":")
-    if not port.isdecimal() or "/" in host:
-        return None
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ADMIN_S)
-    try:
+    connection: http.client.HTTPConnection
+    if admin.startswith("unix//"):
+        # The name that it takes there is an empty one (caddy's admin.go, allowedOrigins).
+        connection, name = _OverUnix(admin.removeprefix("unix/")), ""
+    elif port.isdecimal() and "/" not in host:
         # It answers only to the name that it listens on (caddyserver.com/docs/json/admin).
-        connection.request("GET", "/config/", headers={"Host": admin})
+        connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=ADMIN_S)
+        name = admin
+    else:
+        return None
+    try:
+        connection.request("GET", path, headers={"Host": name})
         answer = connection.getresponse()
         return json.loads(answer.read(MOST_BYTES)) if answer.status == 200 else None
     except (OSError, ValueError, http.client.HTTPException):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .processes import PROC
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 # So long none is seen before there is none: a request that a worker has begun to read may still
 # make it connect.
@@ -44,16 +44,12 @@ def answers(peer: str) -> bool:
         return False
 
 
-def come_to_rest(peer: str, pids: Collection[int], wait_s: float) -> bool:
-    """Wait until these processes hold no connection to a peer.
-
-    False where one is still held after `wait_s`.
-    """
-    ends = _ends(peer)
+def come_to_rest(is_busy: Callable[[], bool], wait_s: float) -> bool:
+    """Wait until nothing is seen under way; false where something still is after `wait_s`."""
     last = time.monotonic() + wait_s
     calm_since = time.monotonic()
     while (now := time.monotonic()) < last:
-        if _held(ends, pids):
+        if is_busy():
             calm_since = now
         elif now - calm_since >= CALM_S:
             return True
@@ -61,7 +57,7 @@ def come_to_rest(peer: str, pids: Collection[int], wait_s: float) -> bool:
     return False
 
 
-def _ends(peer: str) -> frozenset[str]:
+def ends(peer: str) -> frozenset[str]:
     """The peer's addresses as the kernel's tables write them, IPv4's also as IPv6 has it."""
     host, port = split(peer)
     try:
@@ -83,12 +79,13 @@ def _hexadecimal(packed: bytes) -> str:
     return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
 
 
-def _held(ends: frozenset[str], pids: Collection[int]) -> bool:
+def held(ends: Collection[str], pids: Collection[int]) -> bool:
+    """Whether one of these processes holds a connection to one of these ends."""
     sockets = {f"socket:[{inode}]" for inode in _inodes(ends)}
     return any(not sockets.isdisjoint(_descriptors(pid)) for pid in pids if sockets)
 
 
-def _inodes(ends: frozenset[str]) -> Iterator[str]:
+def _inodes(ends: Collection[str]) -> Iterator[str]:
     for table in ("tcp", "tcp6"):
         with suppress(OSError):  # a kernel without IPv6 has no tcp6
             for line in (PROC / "net" / table).read_text().splitlines()[1:]:

@@ -103,7 +103,8 @@ def drain(request: Mapping[str, Any], layout: Layout, host: Host | None = None) 
                 lease = _taken_out(here, site, asked.peer, lease)
     except (Refused, OSError) as error:
         return _refused(request, error)
-    is_calm = come_to_rest(asked.peer, lease.before, asked.wait_s)
+    is_busy = here.proxies[site.kind].busy(asked.peer, lease.before)
+    is_calm = come_to_rest(is_busy, asked.wait_s)
     return _answer(request, "renewed" if is_out else "drained", is_calm=is_calm)
 
 

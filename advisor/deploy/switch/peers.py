@@ -20,8 +20,12 @@ _LINES = {
     ),
     "caddy": re.compile(r"^(?P<before>\tto )(?P<peer>\S+)(?P<marked>)\n", re.MULTILINE),
 }
+# The first of a Caddy site's routes begins behind this line.
+_ROUTES = "\troute {\n"
 # nginx keeps a peer that is `down` in its place, so that a method that hashes clients moves
-# only that peer's (nginx.org, ngx_http_upstream_module, server). Caddy knows no such mark.
+# only that peer's (nginx.org, ngx_http_upstream_module, server). Caddy knows no such mark, and
+# forgets how many requests it has at an upstream that none of its sites names (caddy's
+# modules/caddyhttp/reverseproxy/hosts.go, fillHost).
 _DOWN = "down"
 KINDS = frozenset(_LINES)
 
@@ -65,7 +69,15 @@ def without(site: str, kind: str, drained: Collection[str]) -> str:
             return match[0]
         return f"{match['before']}{match['peer']}{match['marked']} {_DOWN};\n"
 
+    changed = _LINES[kind].sub(line, site)
+    if kind == "caddy":
+        counted = (
+            "\t\t# Matches nothing: Caddy goes on counting what it has sent there before.\n"
+            "\t\t@drained not path *\n"
+            f"\t\treverse_proxy @drained {' '.join(sorted(drained))}\n"
+        )
+        changed = changed.replace(_ROUTES, _ROUTES + counted, 1)
     said = (
         f"# Drained for a while by advisor, and put back by itself: {', '.join(sorted(drained))}\n"
     )
-    return said + _LINES[kind].sub(line, site)
+    return said + changed

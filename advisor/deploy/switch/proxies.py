@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from . import caddy, nginx
+from . import caddy, connections, nginx
 from .documents import Refusal, Refused, refuse
 from .processes import snapshot
 from .systemd import Manager, Systemd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from .processes import Processes
@@ -38,6 +39,12 @@ class Proxy(Protocol):
 
         Gives the processes that end what they began by older files. Raises `Refused` where
         those stay in use.
+        """
+
+    def busy(self, peer: str, before: Collection[int]) -> Callable[[], bool]:
+        """Whether what it sent to a peer goes on, asked again and again.
+
+        `before` are the processes that served when the peer was taken out.
         """
 
 
@@ -82,6 +89,10 @@ class NginxProxy:
             time.sleep(POLL_S)
         return serving
 
+    def busy(self, peer: str, before: Collection[int]) -> Callable[[], bool]:
+        """By the connections of workers that shut down: they close each that is not in use."""
+        return partial(connections.held, connections.ends(peer), before)
+
     def _master(self) -> int:
         return self.manager.states(self.nginx.unit)[self.nginx.unit].main_pid
 
@@ -122,6 +133,12 @@ class CaddyProxy:
         """
         _reload(self.manager, self.caddy.unit)
         return frozenset({self._pid()})
+
+    def busy(self, peer: str, before: Collection[int]) -> Callable[[], bool]:
+        """By its own count: it keeps connections that are not in use, in a process that goes on."""
+        del before
+        admin = caddy.admin(self.caddy, self._pid())
+        return lambda: caddy.under_way(admin, peer) != 0
 
     def _pid(self) -> int:
         return self.manager.states(self.caddy.unit)[self.caddy.unit].main_pid

@@ -159,7 +159,7 @@ def test_the_copy_says_what_it_is_and_is_as_readable_as_the_site(balancer: Balan
     assert balancer.drain(0)["state"] == "drained"
     text = balancer.link.read_text()
     assert text.startswith("# Drained for a while by advisor")
-    assert text.count(balancer.hosts[0].name) == (2 if balancer.kind == "nginx" else 1)
+    assert text.count(balancer.hosts[0].name) == 2
     assert balancer.link.stat().st_mode & 0o777 == 0o644
     for above in list(balancer.folder.parents)[:2]:
         assert above.stat().st_mode & 0o011 == 0o011

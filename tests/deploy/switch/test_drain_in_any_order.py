@@ -21,7 +21,7 @@ from advisor.deploy.switch.peers import peers
 from tests.deploy.switch.balanced import APP, Manager, Timers, install
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from advisor.deploy.switch.documents import Refusal
 
@@ -59,6 +59,9 @@ class Daemon:
     def reload(self) -> frozenset[int]:
         self.loaded = self.path.read_text()
         return frozenset({1})
+
+    def busy(self, _peer: str, _before: Collection[int]) -> Callable[[], bool]:
+        return lambda: False
 
 
 class Drains(RuleBasedStateMachine):
