@@ -183,6 +183,7 @@ ITEMS: Mapping[str, Callable[[Tree], Iterable[Any]]] = {
     "assumption": assumptions,
     "backlog": backlogs,
     "bound": bounds,
+    "cache": lambda tree: [row for row in tree.install.files if row.checker == "redis"],
     "caddy": _caddyfiles,
     "certificate": _https,
     "enforced": enforced,

@@ -118,18 +118,18 @@ class Live:
         found = reading.files(printed)
         return {path: found[path] for path in asked if path in found}
 
-    def script(self, source: str, *arguments: str) -> Any:
+    def script(self, source: str, *arguments: str, root: bool = False) -> Any:
         """What a Python program prints as JSON on the host: there is one where Ansible goes.
 
         The same question is put once.
         """
         if (source, arguments) not in self._said:
-            self._said[source, arguments] = self._script(source, *arguments)
+            self._said[source, arguments] = self._script(source, *arguments, root=root)
         return self._said[source, arguments]
 
-    def _script(self, source: str, *arguments: str) -> Any:
+    def _script(self, source: str, *arguments: str, root: bool) -> Any:
         words = " ".join(shlex.quote(word) for word in arguments)
-        return json.loads(self.told(f"python3 -I -c {shlex.quote(source)} {words}"))
+        return json.loads(self.told(f"python3 -I -c {shlex.quote(source)} {words}", root=root))
 
     @cached_property
     def units(self) -> dict[str, dict[str, str]]:

@@ -72,3 +72,17 @@ try:
 except (OSError, ValueError) as error:
     print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
 """
+
+# Arguments: redis.conf, and the names of parameters. By the switch that an apply has left there.
+REDIS = """
+import json, pathlib, sys
+sys.path.insert(0, "/usr/local/lib/advisor/switch.pyz")
+from switch import redis
+main, *names = sys.argv[1:]
+try:
+    with redis.live(pathlib.Path(main)) as client:
+        found = {name: client.get(name) for name in names} if client else {"error": "none runs"}
+except (OSError, redis.Wrong) as error:
+    found = {"error": f"Redis does not tell: {error}"}
+print(json.dumps(found))
+"""
