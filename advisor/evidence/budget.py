@@ -27,6 +27,8 @@ ASSUMED_BOOT_CPU_S = 0.5
 MEMORY_MARGIN = 1.1
 # What is left is planned up to here: the rest is for what was not seen.
 BUDGET_RATIO = 0.9
+# Free memory is another at each look. In steps of at most a 32nd the same host has the same budget.
+STEPS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def own_bytes(server: Server | None) -> int:
 
 
 def memory_budget(facts: Facts, server: Server | None, asked: int | None, where: str) -> Amount:
-    """Bytes to plan with: what was asked for, else 0.9 of what is left at every limit.
+    """Bytes to plan with: what was asked for, else 0.9 of what is left at every limit, in steps.
 
     A limit's use holds the app's own where the facts are those of one of its processes.
     """
@@ -91,7 +93,17 @@ def memory_budget(facts: Facts, server: Server | None, asked: int | None, where:
     ]
     rooms.append((facts.memory.available_bytes + own, "/proc/meminfo"))
     left, source = min(rooms)
-    return Amount(int(BUDGET_RATIO * left), f"{BUDGET_RATIO} of what {source} leaves")
+    return Amount(_stepped(int(BUDGET_RATIO * left)), f"{BUDGET_RATIO} of what {source} leaves")
+
+
+def _stepped(amount: int) -> int:
+    """Down to the next of 32 to 64 steps between two powers of two.
+
+    >>> _stepped(1000), _stepped(1023), _stepped(1024), _stepped(31)
+    (992, 1008, 1024, 31)
+    """
+    step = 1 << max(0, amount.bit_length() - STEPS.bit_length())
+    return amount // step * step
 
 
 def _room(limit: Limit, own: int) -> float:

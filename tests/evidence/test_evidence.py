@@ -180,8 +180,17 @@ OWN = 2 * 32505856
 )
 def test_the_budget_is_nine_tenths_of_what_is_left(facts: Facts, left: int, source: str) -> None:
     budget = evidence.memory_budget(facts, SERVER, None, "unused")
-    assert budget.value == int(0.9 * left)
+    assert int(0.9 * left) * 31 // 32 <= budget.value <= 0.9 * left
     assert source in budget.source
+
+
+def test_a_host_looked_at_again_has_the_same_budget() -> None:
+    free = [9 * GIB - each * 4096 for each in range(1000, 3000)]
+    budgets = {
+        evidence.memory_budget(limited(available=each), SERVER, None, "unused").value
+        for each in free
+    }
+    assert len(budgets) == 1
 
 
 def test_a_budget_that_was_given_is_taken_whole() -> None:
