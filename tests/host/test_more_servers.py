@@ -320,25 +320,33 @@ def test_what_is_evidence(
 
 
 @pytest.mark.daemon
-def test_two_unknown_programs_that_share_a_port(free_port: Callable[..., int]) -> None:
-    port = free_port()
+def test_two_unknown_programs_that_share_a_port(tmp_path: Path) -> None:
+    # Of another name than the test runner: children of their own program are one server's.
+    program = tmp_path / "listener"
+    program.symlink_to(sys.executable)
     code = (
         "import socket, sys, time; s = socket.socket();"
         "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
-        f"s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(60)"
+        "s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(); time.sleep(60)"
     )
-    words = [sys.executable, "-c", code]
-    with subprocess.Popen(words) as one, subprocess.Popen(words) as two:
-        try:
+    with socket.socket() as kept:
+        # Bound and not listening: no other program's connection can take the port meanwhile.
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(("127.0.0.1", 0))
+        port = kept.getsockname()[1]
+        words = [program, "-c", code, str(port)]
+        with subprocess.Popen(words) as one, subprocess.Popen(words) as two:
+            try:
 
-            def both() -> Any:
-                found, unknown = servers.server_at("127.0.0.1", port)
-                return found and any("too" in entry.why for entry in unknown) and (found, unknown)
+                def both() -> Any:
+                    found, unknown = servers.server_at("127.0.0.1", port)
+                    too = found and any("too" in entry.why for entry in unknown)
+                    return too and (found, unknown)
 
-            found, unknown = until(both)
-        finally:
-            one.terminate()
-            two.terminate()
+                found, unknown = until(both)
+            finally:
+                one.terminate()
+                two.terminate()
     low, high = sorted((one.pid, two.pid))
     assert (found.kind, found.pid) == ("unknown", low)
     assert unknown[0].why == f"pid {high} takes connections there too"
