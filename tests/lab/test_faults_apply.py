@@ -9,7 +9,6 @@ import pytest
 
 from tests.lab.controller import (
     Controller,
-    advisor,
     apply,
     inventory,
     lines,
@@ -58,6 +57,12 @@ def at_one(lab: Lab, web: Host, trees: Path) -> dict[str, object]:
     return whole(web)
 
 
+def applying(lab: Lab, host: Host, tree: Path, *more: str, **variables: object) -> Controller:
+    """An apply that a test interferes with."""
+    hosts = inventory(lab, host, **variables)
+    return Controller(lab, "advisor", "apply", tree, "-i", hosts, *QUICK, *more)
+
+
 # What the controller suffers
 
 
@@ -66,8 +71,7 @@ def test_a_killed_controller_leaves_a_host_that_returns_by_itself(
     lab: Lab, web: Host, trees: Path, at_one: object, step: str
 ) -> None:
     had = len(lines(web))
-    hosts = inventory(lab, web, **SHORT)
-    with Controller(lab, "advisor", "apply", trees / "two", "-i", hosts, *QUICK) as run:
+    with applying(lab, web, trees / "two", **SHORT) as run:
         reached(web, step, after=had)
         run.kill()
     found = settled(web)["operation"]
@@ -81,9 +85,7 @@ def test_a_controller_killed_after_the_commit_has_done_it(
     lab: Lab, web: Host, trees: Path, at_one: object
 ) -> None:
     had = len(lines(web))
-    with Controller(
-        lab, "advisor", "apply", trees / "two", "-i", lab.inventory([web]), *QUICK
-    ) as run:
+    with applying(lab, web, trees / "two") as run:
         reached(web, "committed", after=had)
         run.kill()
     assert settled(web)["operation"]["state"] == "committed"
@@ -97,8 +99,7 @@ def test_an_interrupted_controller_says_so_and_the_host_returns(
     lab: Lab, web: Host, trees: Path, at_one: object
 ) -> None:
     had = len(lines(web))
-    hosts = inventory(lab, web, **SHORT)
-    with Controller(lab, "advisor", "apply", trees / "two", "-i", hosts, *QUICK) as run:
+    with applying(lab, web, trees / "two", **SHORT) as run:
         reached(web, "switching", after=had)
         run.interrupt()
         done = run.end()
@@ -115,8 +116,7 @@ def test_a_cut_connection_ends_as_before(
     lab: Lab, web: Host, trees: Path, at_one: object, step: str
 ) -> None:
     had = len(lines(web))
-    hosts = inventory(lab, web, **SHORT)
-    with Controller(lab, "advisor", "apply", trees / "two", "-i", hosts, *QUICK) as run:
+    with applying(lab, web, trees / "two", **SHORT) as run:
         reached(web, step, after=had)
         web.cut()
         try:
@@ -131,9 +131,7 @@ def test_a_cut_connection_ends_as_before(
 
 def test_a_short_cut_is_survived(lab: Lab, web: Host, trees: Path, at_one: object) -> None:
     had = len(lines(web))
-    with Controller(
-        lab, "advisor", "apply", trees / "two", "-i", lab.inventory([web]), *QUICK
-    ) as run:
+    with applying(lab, web, trees / "two") as run:
         reached(web, "staged", after=had)
         web.cut()
         try:
@@ -153,10 +151,9 @@ def test_of_two_applies_at_once_one_wins_and_is_named(
     lab: Lab, web: Host, trees: Path, at_one: object
 ) -> None:
     had = len(lines(web))
-    hosts = lab.inventory([web])
-    with Controller(lab, "advisor", "apply", trees / "two", "-i", hosts, "--dwell", "12") as first:
+    with applying(lab, web, trees / "two", "--dwell", "12") as first:
         reached(web, "locked", after=had)
-        second = advisor(lab, "apply", trees / "two", "-i", hosts, *QUICK)
+        second = apply(lab, trees / "two", web)
         won = first.end()
     assert second.code == 1, second.out + second.err
     assert "web1: REFUSED" in second.out
@@ -170,10 +167,7 @@ def test_of_two_applies_at_once_one_wins_and_is_named(
 def test_a_plan_that_was_overtaken_is_refused(
     lab: Lab, web: Host, trees: Path, at_one: object
 ) -> None:
-    hosts = lab.inventory([web])
-    with Controller(
-        lab, "advisor", "apply", trees / "two", "-i", hosts, *QUICK, "--verbose"
-    ) as slow:
+    with applying(lab, web, trees / "two", "--verbose") as slow:
         # It has seen generation n, and is held up before it asks for anything.
         slow.said("TASK [Bring what is missing]")
         slow.signal(signal.SIGSTOP)
@@ -195,9 +189,7 @@ def test_a_host_restarted_before_its_confirmation_serves_the_old(
     lab: Lab, web: Host, trees: Path, at_one: object
 ) -> None:
     had = len(lines(web))
-    with Controller(
-        lab, "advisor", "apply", trees / "two", "-i", lab.inventory([web]), *QUICK
-    ) as run:
+    with applying(lab, web, trees / "two") as run:
         reached(web, "held", after=had)
         run.kill()
     assert status(web)["operation"]["state"] == "held"
@@ -214,9 +206,7 @@ def test_a_host_without_power_before_its_confirmation_serves_the_old(
     lab: Lab, web: Host, trees: Path, at_one: object, step: str
 ) -> None:
     had = len(lines(web))
-    with Controller(
-        lab, "advisor", "apply", trees / "two", "-i", lab.inventory([web]), *QUICK
-    ) as run:
+    with applying(lab, web, trees / "two") as run:
         reached(web, step, after=had)
         web.kill()
         done = run.end()

@@ -19,8 +19,7 @@ from tests.lab.switching import (
     until,
     wait,
 )
-from tests.lab.test_faults_files import pages
-from tests.lab.trees import shop
+from tests.lab.trees import pages, shop
 
 if TYPE_CHECKING:
     from collections.abc import Callable

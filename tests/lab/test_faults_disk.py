@@ -5,11 +5,11 @@ Faults of single calls are in tests/deploy/switch/core/test_crash.py, which make
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.spoiling import STATE, disk_at, fill, read_only
 from tests.lab.switching import (
     UNIT,
     asking,
@@ -28,19 +28,18 @@ from tests.lab.switching import (
 from tests.lab.trees import shop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 
-GENERATIONS, STATE, SITES = "/etc/advisor/generations", "/var/lib/advisor", "/etc/nginx/conf.d"
+GENERATIONS, SITES = "/etc/advisor/generations", "/etc/nginx/conf.d"
 # The journal's next line needs a block of its own; an empty line says nothing.
 PAD = f"""
 size=$(stat -c %s {STATE}/journal.jsonl)
 head -c $((4096 - size % 4096)) /dev/zero | tr '\\0' '\\n' >> {STATE}/journal.jsonl
 """
-FILL = "head -c 64M /dev/zero > {0}/fill 2>/dev/null; head -c 1M /dev/zero > {0}/fill2 2>/dev/null"
 
 
 @pytest.fixture(scope="module")
@@ -57,37 +56,6 @@ def web(lab: Lab, trees: Path) -> Host:
     installed(host, trees / "one")
     committed(host, trees / "one")
     return host
-
-
-@contextmanager
-def disk_at(host: Host, folder: str) -> Iterator[None]:
-    """A small disk of its own with what is in the folder; what is written to it stays."""
-    copy = f"/root/copy{folder.replace('/', '-')}"
-    host.run(
-        f"mkdir -p {copy} && cp -a {folder}/. {copy} && chmod --reference={folder} {copy}"
-        f" && mount -t tmpfs -o size=3M,mode=$(stat -c %a {folder}) tmpfs {folder}"
-        f" && cp -a {copy}/. {folder}"
-    )
-    try:
-        yield
-    finally:
-        host.run(
-            f"[ $(grep -c ' {folder} ' /proc/mounts) -lt 2 ] || umount -l {folder}"
-            f"; rm -rf {folder}/fill* {copy}; mkdir {copy}"
-            f" && cp -a {folder}/. {copy} && umount -l {folder}"
-            f" && find {folder} -mindepth 1 -delete && cp -a {copy}/. {folder} && rm -rf {copy}"
-        )
-
-
-def fill(host: Host, folder: str) -> None:
-    """Not one block is left."""
-    host.run(FILL.format(folder), check=False)
-    assert host.run(f"df --output=avail {folder} | tail -1").out.strip() == "0"
-
-
-def read_only(host: Host, folder: str) -> None:
-    """From now on for whoever opens anything there; until `umount`."""
-    host.run(f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder}")
 
 
 @pytest.mark.parametrize(

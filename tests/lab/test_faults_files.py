@@ -17,7 +17,7 @@ from tests.lab.switching import (
     said,
     wait,
 )
-from tests.lab.trees import shop
+from tests.lab.trees import pages, shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,20 +53,6 @@ def web(lab: Lab, trees: Path) -> Host:
     installed(host, trees / "one", trees / "pages")
     committed(host, trees / "pages", app="pages")
     return host
-
-
-def pages(host: Host, folder: Path, timeout_s: int = 30) -> Path:
-    """The second sample app, under WSGI."""
-    settings = {"gunicorn.worker_class": "gthread", "gunicorn.threads": 4}
-    own = {"app__name": "pages", "app__user": "pages", "app__directory": "/srv/pages"}
-    return shop(
-        host,
-        folder,
-        settings | {"gunicorn.workers": 1, "gunicorn.timeout": timeout_s},
-        **own,
-        app__interface="wsgi",
-        domain="pages.example",
-    )
 
 
 def back_to_the_first(host: Host) -> None:

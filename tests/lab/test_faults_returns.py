@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.deploy.switch.systemd import LIMITS, UNLIMITED_S, seconds
+from tests.lab.spoiling import STATE, disk_at, kill, read_only
 from tests.lab.switching import (
     UNIT,
     altered,
@@ -22,10 +23,7 @@ from tests.lab.switching import (
     until,
     wait,
 )
-from tests.lab.test_faults_disk import STATE, disk_at, read_only
-from tests.lab.test_faults_files import pages
-from tests.lab.test_faults_switch import KILLER, kill
-from tests.lab.trees import shop
+from tests.lab.trees import pages, shop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +59,6 @@ def web(lab: Lab, trees: Path) -> Host:
         shop(host, trees / name, knobs={"marker": name})
     pages(host, trees / "pages")
     installed(host, trees / "one", trees / "pages")
-    host.put("/root/kill.py", KILLER)
     committed(host, trees / "one")
     return host
 

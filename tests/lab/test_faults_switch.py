@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from advisor.deploy.switch.journal import TERMINAL
+from tests.lab.spoiling import kill
 from tests.lab.switching import (
     UNIT,
     assert_at_rest,
@@ -27,39 +28,6 @@ if TYPE_CHECKING:
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 
-# Kills the switch as soon as the journal has a step of this operation, however late it is then,
-# and so often: systemd starts it again in between.
-KILLER = """
-import json, os, signal, subprocess, sys, time
-id_, step, times, later = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-until = time.monotonic() + 60
-show = ["systemctl", "show", "--value", "--property=MainPID,ActiveState", "advisor-switch.service"]
-def steps():
-    try:
-        with open("/var/lib/advisor/journal.jsonl") as stream:
-            return [json.loads(line)["step"] for line in stream if id_ in line]
-    except FileNotFoundError:
-        return []
-while step not in steps():
-    if time.monotonic() > until:
-        sys.exit("it never came to " + step)
-    time.sleep(0.001)
-killed = set()
-while len(killed) < times and time.monotonic() < until:
-    time.sleep(later)
-    pid, state = subprocess.run(show, capture_output=True, text=True).stdout.split()
-    if state in ("inactive", "failed"):
-        break  # it had ended by itself
-    if pid not in (*killed, "0"):
-        try:
-            os.kill(int(pid), signal.SIGKILL)
-            killed.add(pid)
-        except ProcessLookupError:
-            pass
-    time.sleep(0.002)
-print(len(killed))
-"""
-
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -73,14 +41,8 @@ def web(lab: Lab, trees: Path) -> Host:
     for marker in ("one", "two"):
         shop(host, trees / marker, knobs={"marker": marker})
     installed(host, trees / "one")
-    host.put("/root/kill.py", KILLER)
     committed(host, trees / "one")
     return host
-
-
-def kill(host: Host, id_: str, step: str, times: int = 1, later_s: float = 0.0) -> int:
-    """How often it was killed."""
-    return int(host.run(f"python3 /root/kill.py {id_} {step} {times} {later_s}", timeout=90).out)
 
 
 @pytest.mark.parametrize(("times", "later_s"), [(1, 0.0), (4, 0.15)])

@@ -97,6 +97,15 @@ def live(host: Host) -> list[str]:
     return host.run(LIVE).out.split()
 
 
+def wrong_with_redis(lab: Lab, tree: Path, host: Host) -> list[str]:
+    """What verify finds wrong with it."""
+    done = advisor(lab, "verify", tree, "-i", lab.inventory([host]), "--json")
+    checks = [one for one in json.loads(done.out)["checks"] if "/etc/redis/" in one["check"]]
+    assert {one["status"] for one in checks} <= {"held", "failed"}, checks
+    assert len(checks) > 2
+    return [f"{one['why']}" for one in checks if one["status"] == "failed"]
+
+
 def test_live_values_hold_and_are_given_back(
     lab: Lab, hosts: Boot, release: str, tmp_path: Path
 ) -> None:
@@ -121,11 +130,21 @@ def test_live_values_hold_and_are_given_back(
     assert live(host) == ours
     assert main_pid(host, "redis-server") == main
 
-    # Its line in redis.conf is the operator's to add, as the file says; then a start keeps them.
+    # Its line in redis.conf is the operator's to add, as the file and verify say; then a start
+    # keeps them.
+    (line,) = wrong_with_redis(lab, two, host)
+    assert "a start forgets it: add `include /etc/redis/" in line
     said = re.search(r"^# +(include \S+)$", (two / "redis/shop.conf").read_text(), re.MULTILINE)
     assert said is not None
     host.run(f"echo '{said[1]}' >>/etc/redis/redis.conf; systemctl restart redis-server")
     assert live(host) == ours
+    assert wrong_with_redis(lab, two, host) == []
+    host.run("redis-cli config set maxmemory 1gb; echo maxmemory 2gb >>/etc/redis/redis.conf")
+    assert wrong_with_redis(lab, two, host) == [
+        f"maxmemory is {1024 * MIB}, not {64 * MIB}",
+        "/etc/redis/redis.conf sets maxmemory again after it",
+    ]
+    host.run("sed -i '$ d' /etc/redis/redis.conf")
 
     rolled_back(lab, host)
     assert live(host) == before

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import secrets
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from advisor.deploy import parcel
-from advisor.deploy.pack import pack
-from advisor.deploy.switch.journal import TERMINAL
+from tests.lab.spoiling import kill
+from tests.lab.switching import (
+    assert_at_rest,
+    committed,
+    ended,
+    installed,
+    marker,
+    message,
+    requested,
+    said,
+    wait,
+)
 from tests.lab.trees import shop
 
 if TYPE_CHECKING:
@@ -20,28 +26,8 @@ if TYPE_CHECKING:
     from tests.lab.host import Host
     from tests.lab.lab import Lab
 
-PROGRAM = "/usr/local/lib/advisor/switch.pyz"
-SWITCH = f"python3 -I {PROGRAM}"
 BEFORE = ("locked", "live_checked", "staged", "checked")
 AFTER = ("switching", "switched", "activated", "gated", "held")
-# Kills the switch as soon as the journal has a step of this operation, however late it is then.
-KILLER = """
-import json, os, signal, subprocess, sys, time
-id_, step = sys.argv[1:]
-until = time.monotonic() + 60
-while time.monotonic() < until:
-    lines = []
-    if os.path.exists("/var/lib/advisor/journal.jsonl"):
-        with open("/var/lib/advisor/journal.jsonl") as stream:
-            lines = [json.loads(line) for line in stream if id_ in line]
-    if step in [line["step"] for line in lines]:
-        show = ["systemctl", "show", "--value", "--property=MainPID", "advisor-switch.service"]
-        pid = int(subprocess.run(show, capture_output=True).stdout)
-        os.kill(pid, signal.SIGKILL)
-        sys.exit(0)
-    time.sleep(0.002)
-sys.exit(1)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,70 +39,12 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def web(lab: Lab, release: str, trees: Path) -> Host:
     """A host that serves the first tree."""
     host = lab.boot(release, name="switched")
-    host.run("systemctl start nginx; systemctl enable nginx")
-    host.put(PROGRAM, pack(), 0o755)
-    assert said(host, "install") == {"changed": True}
+    for name in ("one", "two"):
+        shop(host, trees / release / name, knobs={"marker": name})
+    installed(host, trees / release / "one")
     assert said(host, "install") == {"changed": False}
-    host.put("/root/kill.py", KILLER)
-    for marker in ("one", "two"):
-        shop(host, trees / release / marker, knobs={"marker": marker})
-    users = (trees / release / "one/systemd/sysusers.conf").read_bytes()
-    host.run("systemd-sysusers -", stdin=users)
-    id_ = requested(host, trees / release / "one")
-    assert wait(host, id_)["state"] == "held"
-    assert said(host, f"commit {id_}")["state"] == "committed"
+    committed(host, trees / release / "one")
     return host
-
-
-def said(host: Host, words: str, stdin: bytes = b"") -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(host.run(f"{SWITCH} {words}", stdin=stdin, timeout=170).out)
-    return answer
-
-
-def requested(host: Host, tree: Path, **more: Any) -> str:
-    about = {
-        "id": secrets.token_hex(8),
-        "by": "lab",
-        "verb": "apply",
-        "components": None,
-        "to": None,
-        "all_apps": False,
-        "overwrite": False,
-        "dwell_s": 0.5,
-        "deadline_s": 60.0,
-        "expected_current": None,
-        **more,
-    }
-    handed = parcel.parcel(parcel.read_tree(tree), ["app"])
-    answer = said(host, "request -", parcel.request(handed, "shop", **about))
-    assert answer == {"id": about["id"]}
-    return str(about["id"])
-
-
-def wait(host: Host, id_: str) -> dict[str, Any]:
-    return said(host, f"wait {id_} --seconds 90")
-
-
-def ended(host: Host, id_: str) -> dict[str, Any]:
-    """The operation at its end; held is none."""
-    until = time.monotonic() + 90
-    while (operation := wait(host, id_))["state"] not in TERMINAL:
-        assert time.monotonic() < until, operation
-        time.sleep(0.1)
-    return operation
-
-
-def marker(host: Host) -> str:
-    return str(json.loads(host.fetch("/pid", host="shop.example").body)["marker"])
-
-
-def assert_old(host: Host) -> None:
-    """The first tree, whole, and served."""
-    shown = said(host, "status")
-    assert (shown["current"], shown["committed"]) == (1, 1)
-    assert shown["apps"]["shop"]["drift"] == []
-    assert [each["n"] for each in shown["generations"]] == [1]
-    assert marker(host) == "one"
 
 
 @pytest.mark.parametrize("step", [*BEFORE, *AFTER])
@@ -124,12 +52,12 @@ def test_a_kill_after_a_step_ends_as_before(
     web: Host, release: str, trees: Path, step: str
 ) -> None:
     id_ = requested(web, trees / release / "two")
-    web.run(f"python3 /root/kill.py {id_} {step}", timeout=90)
+    assert kill(web, id_, step) == 1
     operation = ended(web, id_)
     assert operation["state"] in {"refused", "returned"}
-    assert "the switch was ended" in operation["reason"]["message"]
+    assert "the switch was ended" in message(operation)
     assert step in BEFORE or operation["state"] == "returned"
-    assert_old(web)
+    assert_at_rest(web, 1, "one")
 
 
 def test_what_nobody_commits_returns_by_itself(web: Host, release: str, trees: Path) -> None:
@@ -138,8 +66,8 @@ def test_what_nobody_commits_returns_by_itself(web: Host, release: str, trees: P
     assert marker(web) == "two"
     operation = ended(web, id_)
     assert operation["state"] == "returned"
-    assert "no commit came" in operation["reason"]["message"]
-    assert_old(web)
+    assert "no commit came" in message(operation)
+    assert_at_rest(web, 1, "one")
 
 
 @pytest.mark.parametrize("how", ["restarted", "without power"])
@@ -155,26 +83,14 @@ def test_a_host_that_goes_down_while_it_is_held_comes_up_as_before(
         web.start()
     operation = said(web, f"wait {id_}")
     assert operation["state"] == "returned"
-    assert "the machine was restarted" in operation["reason"]["message"]
-    assert_old(web)
+    assert "the machine was restarted" in message(operation)
+    assert_at_rest(web, 1, "one")
     assert "ordering cycle" not in web.run("journalctl --boot --no-pager").out
     order = web.run("systemctl show --property=Result --value advisor-boot.service").out.strip()
     assert order == "success"
 
 
 def test_a_rollback_is_a_new_generation(web: Host, release: str, trees: Path) -> None:
-    id_ = requested(web, trees / release / "two")
-    assert wait(web, id_)["state"] == "held"
-    assert said(web, f"commit {id_}")["state"] == "committed"
+    committed(web, trees / release / "two")
     assert marker(web) == "two"
-    request = {
-        "schema": "advisor/request/1",
-        "id": secrets.token_hex(8),
-        "by": "lab",
-        "verb": "rollback",
-        "app": "shop",
-    }
-    said(web, "request -", json.dumps(request).encode())
-    assert wait(web, request["id"])["state"] == "held"
-    assert said(web, f"commit {request['id']}")["state"] == "committed"
-    assert marker(web) == "one"
+    assert_at_rest(web, committed(web, None)["generation"], "one")

@@ -70,3 +70,17 @@ def versions(host: Host) -> dict[str, str]:
     asked = "\n".join(f'echo "{name}=$({command})"' for name, command in VERSIONS.items())
     said = dict(line.split("=", 1) for line in host.run(asked).out.splitlines())
     return {name: version for name, version in said.items() if version}
+
+
+def pages(host: Host, folder: Path, timeout_s: int = 30) -> Path:
+    """The second sample app, under WSGI."""
+    settings = {"gunicorn.worker_class": "gthread", "gunicorn.threads": 4}
+    own = {"app__name": "pages", "app__user": "pages", "app__directory": "/srv/pages"}
+    return shop(
+        host,
+        folder,
+        settings | {"gunicorn.workers": 1, "gunicorn.timeout": timeout_s},
+        **own,
+        app__interface="wsgi",
+        domain="pages.example",
+    )
