@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from advisor.demo.processes import Score, free_port, referee
+from advisor.errors import AdvisorError
 from advisor.host import gather
 from advisor.intent import Intent
 from advisor.probe import probe
@@ -135,9 +136,27 @@ def in_memory(case: Case) -> Kept:
     return Kept(case.name, config, peak / MIB, budget / MIB, killed, score.failed, score.rps)
 
 
+# What PostgreSQL logs where it has no connection left, for anybody or for a role that is no
+# superuser (its src/backend/storage/lmgr/proc.c and utils/init/postinit.c).
+NONE_LEFT = ("sorry, too many clients already", "remaining connection slots are reserved")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One with few connections: its port, and its log."""
+
+    port: int
+    log: Path
+
+    def refused(self) -> int:
+        """How often it had none left."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return sum(any(words in line for words in NONE_LEFT) for line in lines)
+
+
 @contextmanager
-def postgres() -> Iterator[int]:
-    """A PostgreSQL of its own with few connections; its port."""
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of its own."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"))
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -161,18 +180,18 @@ def postgres() -> Iterator[int]:
             "max_connections": MOST_CONNECTIONS,
             "superuser_reserved_connections": RESERVED,
             "fsync": "off",
+            "lc_messages": "C",
         }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *words],
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            **user,
-        )
+        found = Postgres(port, Path(folder) / "postgres.log")
+        with found.log.open("wb") as log:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", data, *words], stderr=log, cwd="/", **user
+            )
         try:
             with _connected(port) as connection:
                 connection.execute("CREATE ROLE app LOGIN")  # what is reserved is not for it
-            yield port
+            yield found
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(timeout=30)
@@ -213,16 +232,23 @@ def counted(port: int) -> Iterator[list[int]]:
         thread.join()
 
 
-def in_database(case: Case, port: int) -> Kept:
+def in_database(case: Case, database: Postgres) -> Kept:
     """The recommended configuration and pool before a PostgreSQL that allows few connections."""
+    before = database.refused()
     config, said = advised(case)
     values = settings(said)
-    pool = values.get("asyncpg.max_size")
-    os.environ["ASYNCPG_MAX_SIZE"] = str(pool if isinstance(pool, int) else 10)
-    with started(case, config, SERVED) as (pid, app), counted(port) as seen:
+    # Where SQLAlchemy is installed too, its pool is the one that is spoken of.
+    names = ("asyncpg.max_size", "sqlalchemy.pool_size")
+    pool = next((values[name] for name in names if values.get(name)), None)
+    if case.interface == "asgi":
+        if pool is None:
+            raise AdvisorError(f"{case.name}: the recommendation sets no pool")
+        os.environ["ASYNCPG_MAX_SIZE"] = str(pool)
+    with started(case, config, SERVED) as (pid, app), counted(database.port) as seen:
         score = loaded(pid, app, case)
     limit = MOST_CONNECTIONS - RESERVED
-    return Kept(case.name, config, max(seen), limit, score.failed, score.failed, score.rps)
+    refused = database.refused() - before
+    return Kept(case.name, config, max(seen), limit, refused, score.failed, score.rps)
 
 
 def main() -> int:
@@ -233,15 +259,15 @@ def main() -> int:
         print(f"Memory, MB; broken = processes killed\n{head}")
         memory = [in_memory(case) for case in MEMORY]
         print("\n".join(row.text() for row in memory))
-    with postgres() as port:
-        os.environ["POSTGRES_PORT"] = str(port)
-        print(f"\nDatabase connections; failed = requests\n{head}")
-        database = [in_database(case, port) for case in DATABASE]
+    with postgres() as server:
+        os.environ["POSTGRES_PORT"] = str(server.port)
+        print(f"\nDatabase connections; broken = refused for want of one\n{head}")
+        database = [in_database(case, server) for case in DATABASE]
         print("\n".join(row.text() for row in database))
     figures = [
         Figure("processes killed for memory", sum(row.broken for row in memory), "", most=0),
         Figure("most of a memory budget used", max(r.peak / r.limit for r in memory), "", most=1),
-        Figure("requests failed for a connection", sum(r.failed for r in database), "", most=0),
+        Figure("database connections refused", sum(row.broken for row in database), "", most=0),
         Figure("most of the connections used", max(r.peak / r.limit for r in database), "", most=1),
     ]
     return 0 if show("\nBudgets", figures) else 1

@@ -1,14 +1,15 @@
 """Does an apply disturb anybody, what does it cost where nothing changes, how soon is it undone?
 
-    python -m benchmarks.apply [--quick] [--hosts 5] [--release debian-12] [rolling idle returning]
+    python -m benchmarks.apply [--quick] [--hosts 5] [--release debian-12] [--proxy nginx]
+        [rolling idle returning]
 
 Real hosts boot on this machine (as root; see tests/lab), and the command reaches them over SSH.
-`rolling`: an nginx balances three of them under a constant load while a change that restarts the
-app's server, one that reloads it, and the rollback of both go through; each connection error,
-status other than 2xx and short answer is a lost request. `idle`: an apply with nothing to do takes
-turns with Ansible's own gathering of facts. `returning`: an apply that harms is taken back; the
-time is from the journal's line that the gate failed. Without names: all three. `--quick` only shows
-that it works.
+`rolling`: an nginx, or with `--proxy caddy` a Caddy, balances three of them under a constant load
+while a change that restarts the app's server, one that reloads it, and the rollback of both go
+through; each connection error, status other than 2xx and short answer is a lost request. `idle`: an
+apply with nothing to do takes turns with Ansible's own gathering of facts. `returning`: an apply
+that harms is taken back; the time is from the journal's line that the gate failed. Without names:
+all three. `--quick` only shows that it works.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--hosts", type=int, default=5, help="for an apply with nothing to do")
     parser.add_argument("--release", choices=list(RELEASES), default="debian-12")
+    parser.add_argument("--proxy", choices=("nginx", "caddy"), default="nginx", help="for rolling")
     parser.add_argument("--dwell", default="5", metavar="S", help="seconds that the gate watches")
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
@@ -73,8 +75,8 @@ def main() -> int:
         fleet = Fleet(lab, webs, Path(folder))
         tables: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
             "rolling": (
-                f"Rolling through {BALANCED} hosts behind a load balancer, {RATE} requests/s",
-                lambda: rolling(fleet.first(BALANCED), balancer, dwell=dwell),
+                f"Rolling through {BALANCED} hosts behind {asked.proxy}, {RATE} requests/s",
+                lambda: rolling(fleet.first(BALANCED), balancer, proxy=asked.proxy, dwell=dwell),
             ),
             "idle": (
                 "An apply with nothing to do",

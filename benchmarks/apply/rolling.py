@@ -24,11 +24,15 @@ CLIENTS, KEEPING = 24, 8
 # One in twenty is under way for a while, as those are that a restart would break off.
 PATHS = ("/pid",) * 19 + ("/sleep/0.3",)
 LEAST = 20_000
+KIT = ["server", "proxy", "systemd"]
 RESTARTS, GOES_BACK = "apply that restarts", "rollback that restarts"
 FILES = 20_000
+# What Caddy needs of the kernel to reload without a loss, and who may set that.
+BESIDE: dict[str, dict[str, int]] = {"nginx": {}, "caddy": {"sysctl.tcp_migrate_req": 1}}
+MANAGED = {"nginx": KIT, "caddy": [*KIT, "sysctl"]}
 
 
-def rolling(fleet: Fleet, balancer: Host, *, dwell: str) -> list[Figure]:
+def rolling(fleet: Fleet, balancer: Host, *, proxy: str, dwell: str) -> list[Figure]:
     """Three changes through all hosts, one after another, under one load.
 
     The unit changes, which restarts the server behind its socket; a setting of the server changes,
@@ -39,7 +43,8 @@ def rolling(fleet: Fleet, balancer: Host, *, dwell: str) -> list[Figure]:
 
     def tree(name: str, **settings: int) -> Path:
         known = {key.replace("__", "."): value for key, value in settings.items()}
-        return fleet.tree(name, known, hosts=peers, domain="shop.example")
+        stated = {"proxy": proxy, "hosts": peers, "domain": "shop.example"}
+        return fleet.tree(name, BESIDE[proxy] | known, manage=MANAGED[proxy], **stated)
 
     to = ("-i", inventory, "--json", "--dwell", dwell)
     fleet.advisor("apply", tree("one"), *to)

@@ -1,11 +1,12 @@
 """How far from the best is what the advisor recommends, and what a formula gives?
 
-    python -m benchmarks.regret [--grid] [--runs 3] [--minutes 20] [APP ...]
+    python -m benchmarks.regret [--grid] [--runs 2] [--minutes 20] [APP ...]
 
 Each app is launched under every worker class, number of workers and threads that may help, behind
 nginx with upstream keep-alive and loaded by wrk: the grid, kept in $XDG_CACHE_HOME. Then the app
 runs naively, is probed once and advised; our pick races the grid's best three in whole launches
-that take turns, and the medians are compared. The formulas' picks are part of the grid.
+that take turns, and the medians are compared. After `--runs` of each, what is left of the minutes
+goes to the apps whose launches differ most. The formulas' picks are part of the grid.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ def options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--grid", action="store_true", help="complete the grids, and end")
-    parser.add_argument("--runs", type=int, default=3, help="launches of each that is raced")
-    parser.add_argument("--minutes", type=float, default=20, help="beyond it two launches do")
+    parser.add_argument("--runs", type=int, default=2, help="launches of each, at least")
+    parser.add_argument("--minutes", type=float, default=20, help="launches end by then")
     parser.add_argument("--from-grid", action="store_true", help="judge by the grid: no race")
     parser.add_argument("--formulas", action="store_true", help="race the formulas' picks too")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the rows as JSON")
@@ -64,8 +65,8 @@ def options() -> argparse.Namespace:
     unknown = sorted(set(wanted.apps) - {case.name for case in CASES})
     if unknown:
         parser.error(f"no such app: {', '.join(unknown)}; there are: {[c.name for c in CASES]}")
-    if wanted.runs < 1:
-        parser.error("--runs: at least 1")
+    if wanted.runs < race.LEAST_ROUNDS:
+        parser.error(f"--runs: at least {race.LEAST_ROUNDS}")
     if wanted.save and not wanted.save.absolute().parent.is_dir():
         parser.error(f"--save: the folder of {wanted.save} does not exist")
     return wanted
@@ -98,29 +99,45 @@ def search(case: Case) -> Searched:
     return Searched(case, cache, points, picks)
 
 
-def compare(found: Searched, wanted: argparse.Namespace, ends: float) -> Row:
-    """One row: ours from one probe, and the race, which should end by `ends` (monotonic)."""
-    case, points = found.case, found.points
+@dataclass(frozen=True)
+class Contest:
+    """A case, what the advisor says of it, and the race of that with its rivals."""
+
+    found: Searched
+    advice: race.Advice
+    launches: race.Race
+
+    @property
+    def row(self) -> Row:
+        """What it says so far."""
+        ours, cached = self.advice.config, self.found.cache.points
+        points = {**self.found.points, **({ours: cached[ours]} if ours in cached else {})}
+        return judge(
+            self.found.case,
+            list(points.values()),
+            self.launches.launched,
+            ours=ours,
+            took_s=self.advice.took_s,
+            formulas=self.found.picks,
+        )
+
+
+def contest(found: Searched, wanted: argparse.Namespace) -> Contest:
+    """Ours from one probe, and the first rounds of the race; without one, its grid's launch."""
+    case = found.case
     advice = race.replay(case, wanted.replay) if wanted.replay else race.advise(case)
     if wanted.keep:
         advice.keep(wanted.keep, case)
-    ours = advice.config
     launched = partial(measure, case)
-    raced: dict[Config, list[Point]] = {}
     if wanted.from_grid:
-        points = {**points, ours: found.cache.through(launched)(ours)}
-    else:
-        rivals = grid.finalists(list(points.values()), case)
-        formers = found.picks.values() if wanted.formulas else ()
-        raced = race.race([ours, *rivals, *formers], launched, runs=wanted.runs, ends=ends)
-    return judge(
-        case,
-        list(points.values()),
-        raced,
-        ours=ours,
-        took_s=advice.took_s,
-        formulas=found.picks,
-    )
+        found.cache.through(launched)(advice.config)
+        return Contest(found, advice, race.Race([], launched))
+    rivals = grid.finalists(list(found.points.values()), case)
+    formers = found.picks.values() if wanted.formulas else ()
+    begun = Contest(found, advice, race.Race([advice.config, *rivals, *formers], launched))
+    for _ in range(wanted.runs):
+        begun.launches.round()
+    return begun
 
 
 def grids(cases: list[Case]) -> list[Searched]:
@@ -137,19 +154,28 @@ def grids(cases: list[Case]) -> list[Searched]:
 
 
 def rows(searched: list[Searched], wanted: argparse.Namespace) -> list[Row]:
-    """The table, a row a case, printed as it comes."""
-    began, share_s = time.monotonic(), 60 * wanted.minutes / max(1, len(searched))
-    print(table.header())
-    found = []
-    for number, each in enumerate(searched, 1):
+    """The table, a row a case, printed once all have been raced."""
+    ends, begun = time.monotonic() + 60 * wanted.minutes, []
+    for each in searched:
         try:
-            found.append(compare(each, wanted, began + number * share_s))
+            begun.append(contest(each, wanted))
         except Interrupted:
             raise
         except AdvisorError as error:
             print(f"  {each.case.name}: {error}", flush=True)
         else:
-            print(table.line(found[-1]), flush=True)
+            print(f"    {each.case.name}: {begun[-1].advice.config}", file=sys.stderr, flush=True)
+    if not wanted.from_grid:
+        race.settle([each.launches for each in begun], ends=ends)
+    print(table.header())
+    found = []
+    for one in begun:
+        try:
+            found.append(one.row)
+        except AdvisorError as error:
+            print(f"  {one.found.case.name}: {error}")
+        else:
+            print(table.line(found[-1]))
     print(table.LEGEND)
     return found
 

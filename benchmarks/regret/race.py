@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import statistics
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +19,10 @@ from advisor.recommend import recommend
 from advisor.selection import servers_for
 from benchmarks.regret.formulas import naive
 from benchmarks.regret.launch import CONNECTIONS, started
-from benchmarks.regret.points import Config
+from benchmarks.regret.points import SLACK, Config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from benchmarks.regret.apps import Case
@@ -109,26 +111,53 @@ def _intent(case: Case) -> Intent | None:
     return files.validate(Intent, wanted, name=case.name)
 
 
-def race(
-    configs: Sequence[Config],
-    measure: Callable[[Config], Point],
-    *,
-    runs: int,
-    ends: float,
-) -> dict[Config, list[Point]]:
-    """Every configuration launched once a round, in another order each round.
+class Race:
+    """Configurations of a case that are launched in turns: each once a round, in another order.
 
-    Ends after `runs` rounds, or after two where another would last beyond `ends` (monotonic
-    seconds). Launches of one configuration differ by more than most configurations do, so they
-    take turns.
+    Launches of one configuration differ by more than most configurations do.
     """
-    seen: dict[Config, list[Point]] = {config: [] for config in configs}
-    order, began = list(seen), time.monotonic()
-    for turn in range(runs):
-        now = time.monotonic()
-        if turn >= LEAST_ROUNDS and now + (now - began) / turn > ends:
-            break
+
+    def __init__(self, configs: Iterable[Config], measure: Callable[[Config], Point]) -> None:
+        self.launched: dict[Config, list[Point]] = {config: [] for config in configs}
+        self.took_s = 0.0
+        self._measure = measure
+
+    def round(self) -> None:
+        """Launch each of them once more."""
+        began, order = time.monotonic(), list(self.launched)
         random.shuffle(order)
         for config in order:
-            seen[config].append(measure(config))
-    return seen
+            self.launched[config].append(self._measure(config))
+        self.took_s += time.monotonic() - began
+
+    @property
+    def rounds(self) -> int:
+        """How often each was launched."""
+        return min(map(len, self.launched.values()), default=0)
+
+    @property
+    def doubt(self) -> float:
+        """The largest standard error of a configuration's rate, over that rate."""
+        seen = [[point.rps for point in points] for points in self.launched.values()]
+        if not seen or self.rounds < LEAST_ROUNDS:
+            return math.inf
+        return max(
+            statistics.stdev(each) / math.sqrt(len(each)) / (statistics.mean(each) or 1.0)
+            for each in seen
+        )
+
+
+def settle(races: Sequence[Race], *, ends: float) -> None:
+    """Go on with the race whose launches leave most in doubt, until `ends` (monotonic seconds).
+
+    And until no doubt is left that matters: half of what two configurations may differ by and
+    still be as good.
+    """
+    while True:
+        left = ends - time.monotonic()
+        open_ = [
+            each for each in races if each.doubt > SLACK / 2 and each.took_s / each.rounds <= left
+        ]
+        if not open_:
+            return
+        max(open_, key=lambda each: each.doubt).round()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from benchmarks.regret.cache import Cache
 from benchmarks.regret.grid import SIZES, finalists, finished, lines, search
 from benchmarks.regret.judge import judge, standings
 from benchmarks.regret.points import UVICORN_WORKER, Config, Point, middle, serves
-from benchmarks.regret.race import race
+from benchmarks.regret.race import Race, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,15 +188,37 @@ def test_a_race_gives_every_configuration_its_turn_each_round() -> None:
         return point(config, 1)
 
     three = [Config("sync", size) for size in (1, 2, 3)]
-    seen = race([*three, three[0]], launched, runs=3, ends=float("inf"))
+    race = Race([*three, three[0]], launched)
+    for _ in range(3):
+        race.round()
+    seen = race.launched
     assert {config: len(points) for config, points in seen.items()} == dict.fromkeys(three, 3)
+    assert race.rounds == 3
     for turn in range(3):
         assert sorted(asked[3 * turn : 3 * turn + 3]) == three
 
 
-def test_a_race_that_is_late_ends_after_two_rounds() -> None:
-    seen = race([Config("sync", 1)], lambda config: point(config, 1), runs=9, ends=0.0)
-    assert [len(points) for points in seen.values()] == [2]
+def running(*rates: float) -> Race:
+    """A race of one configuration that has had two rounds of these rates, again and again."""
+    turns = itertools.cycle(rates)
+    race = Race([Config("sync", 1)], lambda config: point(config, next(turns)))
+    for _ in range(2):
+        race.round()
+    return race
+
+
+def test_what_time_is_left_goes_to_the_race_in_most_doubt() -> None:
+    calm, restless, wild = running(100, 100), running(100, 104), running(100, 200)
+    settle([calm, restless, wild], ends=math.inf)
+    assert calm.rounds == 2
+    assert 2 < restless.rounds < wild.rounds
+    assert max(restless.doubt, wild.doubt) <= 0.01
+
+
+def test_a_race_that_is_late_ends_after_its_first_rounds() -> None:
+    wild = running(100, 200)
+    settle([wild], ends=0.0)
+    assert wild.rounds == 2
 
 
 @pytest.fixture
