@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 # upstream keep-alive (benchmarks/regret). The idle loop that wakes first accepts all that wait, and
 # only as many wake at a time as there are cores: 64 connections kept 2, 3, 4, 6, 6, 9 and 10 of
 # 2, 4, 8, 16, 24, 48 and 64 idle workers' pools busy on two cores, 1 of 2 and 4 of 17 on one. The
-# busier they are the more they leave to one another. Threads accept one at a time. sync's
-# connections close, and the next one goes where a worker is idle.
-IDLE_LOOPS, IDLE_THREADS, BUSY_THREADS = 0.32, 0.5, 0.12
+# busier they are the more they leave to one another. Threads accept one at a time, and those of a
+# busy worker as readily as others'. sync's connections close, and the next one goes where a worker
+# is idle.
+IDLE_LOOPS, THREADS = 0.32, 0.5
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 MOST_CONCENTRATION = 200.0
 # How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
@@ -208,11 +209,11 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
     kind = config.worker_class.kind
     if kind == "one":
         return math.inf
+    if kind == "threads":
+        return THREADS
     _, held, _ = _station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     free = max(1e-3, 1 - even * held / config.workers)
-    if kind == "threads":
-        return min(MOST_CONCENTRATION, max(IDLE_THREADS, BUSY_THREADS / free**2))
     awake = IDLE_LOOPS * min(cores, config.workers) / math.sqrt(config.workers)
     return min(MOST_CONCENTRATION, awake / free**6)
 
