@@ -79,11 +79,15 @@ class Kernel(Document):
 
 
 class Component(Document):
-    """A program found on the host; `modules` only where it has any that matter."""
+    """A program or library found on the host; `modules` only where it has any that matter.
+
+    `loaded` is whether the app's workers have a library in memory, null where that is not known.
+    """
 
     version: str
     modules: list[str] = []
     path: str | None = None
+    loaded: bool | None = None
 
 
 class Worker(Document):

@@ -123,7 +123,7 @@ def plain(kind: str, master: Process, workers: Sequence[Process]) -> Described:
     installed = Installation(None, None, {})
     loaded: Inferred | None = None
     if kind == UNKNOWN and commandline.is_python(master.argv):
-        installed = _installed(served, master.argv[:2], directory, root, read)
+        installed = _installed([served], master.argv[:2], directory, root, read)
         maps = text(Path(f"/proc/{served.pid}/maps"))
         loaded = inferred(maps, processes.threads(served.pid), installed)
     if loaded:
@@ -207,13 +207,20 @@ def _place(listener: Listener | UnixListener, directory: str | None) -> str:
 
 def _installation(family: Family, directory: str | None, root: Path, read: Reader) -> Installation:
     words = [*family.command.program, *(child.argv[0] for child in family.children if child.argv)]
-    return _installed(family.master, words, directory, root, read)
+    # What a worker has loaded is the app's; Gunicorn's master loads it only with preload.
+    return _installed([family.master, *family.children[:1]], words, directory, root, read)
 
 
 def _installed(
-    process: Process, words: Sequence[str], directory: str | None, root: Path, read: Reader
+    relatives: Sequence[Process],
+    words: Sequence[str],
+    directory: str | None,
+    root: Path,
+    read: Reader,
 ) -> Installation:
-    """The environment of a process, whose command line begins with these words."""
+    """The environment of a process and its child that serves; their command lines begin so."""
+    process = relatives[0]
+    maps = [text(under(read.root, proc(each.pid)) / "maps") for each in relatives]
     programs = [
         os.path.normpath(os.path.join(directory or "/", word))  # noqa: PTH118 - a text of another file system
         for word in words
@@ -224,7 +231,8 @@ def _installed(
     return installation(
         programs,
         executable=exe or next((word for word in programs if "/bin/" in word), None),
-        mapped=text(folder / "maps"),
+        mapped="".join(maps),
+        serving=maps[-1],
         home=_home(process.uid, read.root),
         root=root,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from advisor.documents import Component
 from advisor.host.tree import content, under
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 # The distributions whose versions decide what a rendered setting or a line of code may say.
 SERVERS = (
@@ -26,6 +26,9 @@ LIBRARIES = (
     *("aiohttp", "httpx", "redis", "celery", "rq"),
 )
 PACKAGES = SERVERS + LIBRARIES
+# Those of which an app may have one installed and use another. Their compiled modules, which they
+# load with their first import, tell.
+ALTERNATIVES = ("sqlalchemy", "asyncpg")
 # What is known by another name: `redis` is the server, which has versions of its own.
 NAMES = {"redis": "redis-py", "psycopg2-binary": "psycopg2"}
 # Other servers: where one of them is installed, what a process has loaded may be theirs.
@@ -43,7 +46,8 @@ SITE_PACKAGES = re.compile(r" (?P<prefix>/\S+)/lib(?:64)?/python\d\.\d+t?/site-p
 class Installation:
     """A server's interpreter: version as exact as its files say, packages found by name.
 
-    `free_threaded` is whether it was built without the interpreter lock (python3.13t).
+    `free_threaded` is whether it was built without the interpreter lock (python3.13t), `loaded`
+    which packages are in its processes' memory, and which are not, where that is known.
     """
 
     virtualenv: str | None
@@ -51,13 +55,17 @@ class Installation:
     packages: dict[str, str]
     rivals: frozenset[str] = frozenset()
     free_threaded: bool = False
+    loaded: Mapping[str, bool] = field(default_factory=dict)
 
 
 def components_of(found: Installation) -> dict[str, Component]:
     """What an environment holds, as components by name; a free-threaded Python says so."""
     modules = ["free-threaded"] if found.free_threaded else []
     python = {"python": Component(version=found.python, modules=modules)} if found.python else {}
-    return python | {name: Component(version=version) for name, version in found.packages.items()}
+    return python | {
+        name: Component(version=version, loaded=found.loaded.get(name))
+        for name, version in found.packages.items()
+    }
 
 
 def own() -> Installation:
@@ -69,7 +77,13 @@ def own() -> Installation:
 
 
 def installation(
-    programs: Iterable[str], *, executable: str | None, mapped: str, home: Path, root: Path
+    programs: Iterable[str],
+    *,
+    executable: str | None,
+    mapped: str,
+    home: Path,
+    root: Path,
+    serving: str = "",
 ) -> Installation:
     """The environment of a process.
 
@@ -81,6 +95,7 @@ def installation(
             command line does not; empty where it may not be read.
         home: the home folder of its user, for packages installed with `pip install --user`.
         root: its file system as seen from here.
+        serving: the maps of the process that serves, which has loaded the app.
     """
     virtualenv = next(_virtualenvs([*programs], mapped, root), None)
     prefix = virtualenv or (_prefix(executable) if executable else None)
@@ -100,7 +115,8 @@ def installation(
     if not virtualenv or config.get("include-system-site-packages") == "true":
         sites += _system_sites(executable, python, home, root, free_threaded=free)
     rivals = frozenset(_packages(RIVALS, sites))
-    return Installation(virtualenv, python, _packages(PACKAGES, sites), rivals, free)
+    loaded = _loaded(sites, serving) if serving else {}
+    return Installation(virtualenv, python, _packages(PACKAGES, sites), rivals, free, loaded)
 
 
 def _virtualenvs(programs: list[str], mapped: str, root: Path) -> Iterator[str]:
@@ -157,6 +173,16 @@ def _packages(wanted: Collection[str], sites: Iterable[Path]) -> dict[str, str]:
             if match and package in wanted:
                 found.setdefault(NAMES.get(package, package), match["version"])
     return found
+
+
+def _loaded(sites: Iterable[Path], mapped: str) -> dict[str, bool]:
+    """Which of the alternatives with compiled modules on the disk have one in memory."""
+    folders = {name: [site / name for site in sites] for name in ALTERNATIVES}
+    return {
+        name: f"-packages/{name}/" in mapped
+        for name, places in folders.items()
+        if any(next(place.rglob("*.so"), None) for place in places)
+    }
 
 
 def _names(folder: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """asyncpg's own connection pool, which the app's code makes. Times are whole seconds.
 
-Silent where SQLAlchemy is installed too: asyncpg is then its driver, and a second pool would
-take the connections twice. The last setting's lines to paste hold them all.
+Silent where the app may use SQLAlchemy: asyncpg is then its driver, and a second pool would take
+the connections twice. The last setting's lines to paste hold them all.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 SOURCE = "asyncpg: API reference, create_pool"
 USUAL = Pool(10, 0)
 IDLE_S = 300
-INSTALLED = ("components.asyncpg.version", "components.sqlalchemy.version")
+INSTALLED = "components.asyncpg.version"
+WANTS = tuple(name for name in database.WANTS if name != INSTALLED)
+USE = tuple(name for name in database.LIBRARIES if name != INSTALLED)
 
 
 def _speaks(s: Seen) -> bool:
     """Whether the app runs on an event loop and talks to its database by asyncpg alone."""
-    return s["plan.kind"] == "loop" and s["components.sqlalchemy.version"] is None
+    return s["plan.kind"] == "loop" and database.is_asyncpg_alone(s)
 
 
 def _create_pool(s: Seen, name: str, value: Value) -> str:
@@ -47,8 +49,8 @@ def _create_pool(s: Seen, name: str, value: Value) -> str:
 
 @rule(
     "asyncpg.max_size",
-    needs=(*database.NEEDS, "components.asyncpg.version"),
-    wants=tuple(name for name in database.WANTS if name != "components.asyncpg.version"),
+    needs=(*database.NEEDS, INSTALLED),
+    wants=WANTS,
     unit="connections",
     accepts=Annotated[int, Field(gt=0, le=100_000)],
     default=USUAL.size,
@@ -77,8 +79,8 @@ def max_size(s: Seen) -> Choice | None:
 
 @rule(
     "asyncpg.min_size",
-    needs=(*database.NEEDS, "components.asyncpg.version", "asyncpg.max_size"),
-    wants=tuple(name for name in database.WANTS if name != "components.asyncpg.version"),
+    needs=(*database.NEEDS, INSTALLED, "asyncpg.max_size"),
+    wants=WANTS,
     unit="connections",
     accepts=Annotated[int, Field(ge=0, le=100_000)],
     default=10,
@@ -105,8 +107,8 @@ def min_size(s: Seen) -> Choice | None:
 
 @rule(
     "asyncpg.max_inactive_connection_lifetime",
-    needs=("plan.kind", "components.asyncpg.version", "asyncpg.max_size"),
-    wants=("asyncpg.min_size", "components.sqlalchemy.version"),
+    needs=("plan.kind", INSTALLED, "asyncpg.max_size"),
+    wants=("asyncpg.min_size", *USE),
     unit="s",
     accepts=Annotated[int, Field(ge=0, le=86400)],
     default=IDLE_S,

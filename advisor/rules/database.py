@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from advisor.rules.registry import Confidence, Seen
 
 NEEDS = ("plan", "plan.kind", "plan.workers", "plan.threads", "plan.concurrency")
+LIBRARIES = (
+    *("components.sqlalchemy.version", "components.sqlalchemy.loaded"),
+    *("components.asyncpg.version", "components.asyncpg.loaded"),
+)
 WANTS = (
     *("database.max_connections", "database.reserved", "hosts"),
     *("wait_per_request_s", "cpu_per_request_s", "plan.mended"),
-    *("components.sqlalchemy.version", "components.asyncpg.version"),
+    *LIBRARIES,
 )
 LIMIT = "database.max_connections"
 # What PostgreSQL allows unless it is told otherwise, and keeps of that for superusers
@@ -56,6 +60,18 @@ class Share:
         if not self.given or not self.measured:
             return "low"
         return "high" if self.inputs["plan.kind"] != "loop" else "medium"
+
+
+def is_asyncpg_alone(s: Seen) -> bool:
+    """Whether the app uses asyncpg itself, not as SQLAlchemy's driver.
+
+    So where SQLAlchemy is not installed, or the app's workers have loaded asyncpg without it.
+    """
+    if s["components.asyncpg.version"] is None:
+        return False
+    if s["components.sqlalchemy.version"] is None:
+        return True
+    return s["components.asyncpg.loaded"] is True and s["components.sqlalchemy.loaded"] is False
 
 
 def share(s: Seen, *, usual: Pool) -> Share:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SOURCE = "SQLAlchemy: docs, Connection Pooling"
 USUAL = Pool(5, 10)
-INSTALLED = ("components.sqlalchemy.version", "components.asyncpg.version", database.LIMIT)
+INSTALLED = (*database.LIBRARIES, database.LIMIT)
 Connections = Annotated[int, Field(gt=0, le=100_000)]
 Overflow = Annotated[int, Field(ge=0, le=100_000)]
 Seconds = Annotated[int, Field(gt=0, le=86400)]
@@ -34,8 +34,8 @@ RECYCLE_S = 3600
 
 def _speaks(s: Seen) -> bool:
     """Whether the app has SQLAlchemy, or at least a database that nothing else is seen to use."""
-    installed, other, limit = (s[name] for name in INSTALLED)
-    return installed is not None or (limit is not None and other is None)
+    is_there = s["components.sqlalchemy.version"] is not None or s[database.LIMIT] is not None
+    return is_there and not database.is_asyncpg_alone(s)
 
 
 def _engine(s: Seen, name: str, value: Value) -> str:

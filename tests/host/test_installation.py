@@ -56,6 +56,51 @@ def test_an_environment_that_only_its_mapped_modules_show(tmp_path: Path) -> Non
     assert (found.virtualenv, found.packages) == ("/venv", {"uvicorn": "0.54.0"})
 
 
+@pytest.mark.parametrize(
+    ("mapped", "loaded"),
+    [
+        ("asyncpg", {"asyncpg": True, "sqlalchemy": False}),
+        ("sqlalchemy", {"asyncpg": False, "sqlalchemy": True}),
+        ("other", {"asyncpg": False, "sqlalchemy": False}),
+        (None, {}),
+    ],
+)
+def test_which_library_a_process_has_loaded(
+    mapped: str | None, loaded: dict[str, bool], tmp_path: Path
+) -> None:
+    versions = ("asyncpg-0.30.0.dist-info", "sqlalchemy-2.0.44.dist-info")
+    make(tmp_path / "venv", *versions, "asyncpg/protocol", "sqlalchemy/engine", cfg="")
+    site = tmp_path / "venv/lib/python3.12/site-packages"
+    for module in ("asyncpg/protocol/record.so", "sqlalchemy/engine/_row_cy.so"):
+        (site / module).touch()
+    found = installation(
+        ["/venv/bin/gunicorn"],
+        executable=None,
+        mapped="",
+        serving=f"7f0 r-xp 0 08:01 42  /venv/lib/python3.12/site-packages/{mapped}/x.so\n"
+        if mapped
+        else "",
+        home=NOWHERE,
+        root=tmp_path,
+    )
+    assert found.loaded == loaded
+    assert components_of(found)["asyncpg"].loaded == loaded.get("asyncpg")
+
+
+def test_a_library_without_compiled_modules_may_be_loaded(tmp_path: Path) -> None:
+    make(tmp_path / "venv", "sqlalchemy-2.0.44.dist-info", "sqlalchemy/engine", cfg="")
+    mapped = "7f0 r-xp 0 08:01 42  /venv/lib/python3.12/site-packages/httptools/parser.so\n"
+    found = installation(
+        ["/venv/bin/gunicorn"],
+        executable=None,
+        mapped="",
+        serving=mapped,
+        home=NOWHERE,
+        root=tmp_path,
+    )
+    assert found.loaded == {}
+
+
 def test_debians_own_packages(tmp_path: Path) -> None:
     (tmp_path / "usr/lib/python3/dist-packages/gunicorn-20.1.0.egg-info").mkdir(parents=True)
     found = installation(

@@ -93,6 +93,25 @@ def test_every_socket_of_a_gunicorn(
 
 
 @pytest.mark.daemon
+@pytest.mark.parametrize(
+    ("imports", "loaded"),
+    [("asyncpg", (True, False)), ("asyncpg, sqlalchemy", (True, True)), ("os", (False, False))],
+)
+def test_which_libraries_a_gunicorns_workers_have_loaded(
+    imports: str,
+    loaded: tuple[bool, bool],
+    launch: Callable[..., Server],
+    free_port: Callable[..., int],
+    folder: Path,
+) -> None:
+    (folder / "shop_pool.py").write_text(f"import {imports}\nfrom shop import wsgi\n")
+    port = free_port()
+    server = launch("gunicorn", "-b", f"127.0.0.1:{port}", "shop_pool:wsgi")
+    facts = gather(server.pid)
+    assert (facts.components["asyncpg"].loaded, facts.components["sqlalchemy"].loaded) == loaded
+
+
+@pytest.mark.daemon
 def test_gunicorns_settings_from_everywhere(
     launch: Callable[..., Server], free_port: Callable[..., int], folder: Path
 ) -> None:

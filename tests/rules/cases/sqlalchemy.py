@@ -10,6 +10,9 @@ from tests.rules.plans import database, planned, serving
 
 SQL = {"components.sqlalchemy.version": "2.0.44"}
 ASYNCPG = {"components.asyncpg.version": "0.30.0"}
+BOTH_LOADED = {"components.asyncpg.loaded": True, "components.sqlalchemy.loaded": True}
+ASYNCPG_LOADED = BOTH_LOADED | {"components.sqlalchemy.loaded": False}
+NONE_LOADED = dict.fromkeys(BOTH_LOADED, False)
 TWO_HOSTS = {"hosts": ["10.0.0.11:8000", "10.0.0.12:8000"]}
 # 500/s over 2 workers, each request for 40 ms: 10 in service in a worker.
 LOOP = serving(UVICORN_WORKER, 2, rps=500) | {"wait_per_request_s": measured(0.04)}
@@ -41,6 +44,11 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         # A database that nothing is seen to use; one that asyncpg uses; none.
         (serving(GTHREAD, 2, 8) | database(100), 8),
         (LOOP | ASYNCPG | database(100), SILENT),
+        (LOOP | ASYNCPG | SQL | database(100), 10),
+        (LOOP | ASYNCPG | SQL | BOTH_LOADED | database(100), 10),
+        # The pool that is seen not to be used; neither may still be made by a first request.
+        (LOOP | ASYNCPG | SQL | ASYNCPG_LOADED | database(100), SILENT),
+        (LOOP | ASYNCPG | SQL | NONE_LOADED | database(100), 10),
         (serving(GTHREAD, 2, 8), SILENT),
     ],
     "sqlalchemy.max_overflow": [
