@@ -5,7 +5,8 @@
 Each app is launched under every worker class, number of workers and threads that may help, behind
 nginx with upstream keep-alive and loaded by wrk: the grid, kept in $XDG_CACHE_HOME. Then the app
 runs naively, is probed once and advised; our pick races the grid's best three in whole launches
-that take turns, and the medians are compared. After `--runs` of each, what is left of the minutes
+that take turns, and the medians are compared, once what a whole round was faster or slower by is
+taken out of its launches. After `--runs` of each, what is left of the minutes
 goes to the apps whose launches differ most. The formulas' picks are part of the grid.
 """
 

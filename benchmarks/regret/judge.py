@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advisor.errors import AdvisorError
-from benchmarks.regret.points import SLACK, middle, serves, within_budget
+from benchmarks.regret.points import SLACK, levelled, middle, serves, within_budget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def standings(
     Raises `AdvisorError` where nothing serves within the budget.
     """
     found: dict[Config, Standing] = {}
-    race = [middle(points) for points in raced.values() if points]
+    race = [middle(points) for points in levelled(raced).values() if points]
     for points, is_race in ((grid, False), (race, True)):
         rates = [point.rps for point in points if serves(point, case)]
         if points and not rates:

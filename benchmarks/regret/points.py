@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from benchmarks.regret.apps import Case
 
@@ -57,6 +57,30 @@ class Point:
     def of(cls, data: dict[str, Any]) -> Point:
         """From JSON; `TypeError` where it is no point."""
         return cls(**{**data, "config": Config(**data["config"])})
+
+
+def levelled(rounds: Mapping[Config, Sequence[Point]]) -> dict[Config, list[Point]]:
+    """The launches of a race as if each round had found the machine equally fast.
+
+    A virtual machine gives half as much from one minute to the next; what a round's launches have
+    in common (their geometric mean) is the machine's, not a configuration's. A launch of which
+    nothing was answered stays as it is.
+    """
+    count = min(map(len, rounds.values()), default=0)
+    means = [_mean(points[turn].rps for points in rounds.values()) for turn in range(count)]
+    overall = _mean(means)
+    return {
+        config: [
+            replace(point, rps=point.rps * overall / mean)
+            for point, mean in zip(points, means, strict=False)
+        ]
+        for config, points in rounds.items()
+    }
+
+
+def _mean(rates: Iterable[float]) -> float:
+    """The geometric mean of those above zero; 1 where there are none."""
+    return statistics.geometric_mean([rate for rate in rates if rate > 0] or [1.0])
 
 
 def middle(points: Sequence[Point]) -> Point:

@@ -19,7 +19,7 @@ from advisor.recommend import recommend
 from advisor.selection import servers_for
 from benchmarks.regret.formulas import naive
 from benchmarks.regret.launch import CONNECTIONS, started
-from benchmarks.regret.points import SLACK, Config
+from benchmarks.regret.points import SLACK, Config, levelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -137,8 +137,8 @@ class Race:
 
     @property
     def doubt(self) -> float:
-        """The largest standard error of a configuration's rate, over that rate."""
-        seen = [[point.rps for point in points] for points in self.launched.values()]
+        """The largest standard error of a configuration's levelled rate, over that rate."""
+        seen = [[point.rps for point in points] for points in levelled(self.launched).values()]
         if not seen or self.rounds < LEAST_ROUNDS:
             return math.inf
         return max(

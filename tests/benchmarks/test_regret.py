@@ -18,7 +18,7 @@ from benchmarks.regret.apps import CASES, MIB, Case
 from benchmarks.regret.cache import Cache
 from benchmarks.regret.grid import SIZES, finalists, finished, lines, search
 from benchmarks.regret.judge import judge, standings
-from benchmarks.regret.points import UVICORN_WORKER, Config, Point, middle, serves
+from benchmarks.regret.points import UVICORN_WORKER, Config, Point, levelled, middle, serves
 from benchmarks.regret.race import Race, settle
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_the_race_has_the_last_word() -> None:
     }
     row = judge(SYNC, GRID, raced, ours=Config("sync", 2), took_s=20, formulas=FORMULAS)
     assert row.best == Config("sync", 3)
-    assert row.share == pytest.approx(650 / 690)
+    assert row.share == pytest.approx(600 / 640)  # of the three rounds the one in the middle
     assert row.memory_ratio == pytest.approx(120 / 170)
     assert [row.shares[name].raced for name in FORMULAS] == [False, True]
 
@@ -199,16 +199,39 @@ def test_a_race_gives_every_configuration_its_turn_each_round() -> None:
 
 
 def running(*rates: float) -> Race:
-    """A race of one configuration that has had two rounds of these rates, again and again."""
+    """A race that has had two rounds: one configuration of these rates in turn, one of 100."""
     turns = itertools.cycle(rates)
-    race = Race([Config("sync", 1)], lambda config: point(config, next(turns)))
+    one, steady = Config("sync", 1), Config("sync", 2)
+    race = Race([one, steady], lambda config: point(config, next(turns) if config == one else 100))
     for _ in range(2):
         race.round()
     return race
 
 
+def test_a_slow_round_counts_for_no_configuration() -> None:
+    one, other = Config("sync", 1), Config("sync", 2)
+    fast, slow = (100.0, 50.0), (60.0, 30.0)
+    seen = levelled(
+        {
+            one: [point(one, fast[0]), point(one, slow[0])],
+            other: [point(other, fast[1]), point(other, slow[1])],
+        }
+    )
+    rates = {config: [each.rps for each in points] for config, points in seen.items()}
+    assert rates[one] == pytest.approx([rates[one][0]] * 2)
+    assert rates[one] == pytest.approx([2 * rate for rate in rates[other]])
+    assert slow[0] < rates[one][0] < fast[0]
+
+
+def test_a_launch_that_answered_nothing_stays_at_nothing() -> None:
+    one, other = Config("sync", 1), Config("sync", 2)
+    seen = levelled({one: [point(one, 0)], other: [point(other, 50)]})
+    assert [seen[one][0].rps, seen[other][0].rps] == [0, 50]
+    assert levelled({}) == {}
+
+
 def test_what_time_is_left_goes_to_the_race_in_most_doubt() -> None:
-    calm, restless, wild = running(100, 100), running(100, 104), running(100, 200)
+    calm, restless, wild = running(100, 100), running(100, 108), running(100, 200)
     settle([calm, restless, wild], ends=math.inf)
     assert calm.rounds == 2
     assert 2 < restless.rounds < wild.rounds
