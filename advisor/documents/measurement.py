@@ -181,7 +181,8 @@ class ClassCost(Document):
     """What a worker class takes of a request that does nothing, measured on this host.
 
     `cpu_s` is CPU seconds of the server's processes a request, `held_s` the seconds that one
-    saturated worker is held by it (the reciprocal of its rate, of two workers under Gunicorn).
+    saturated worker is held by it: the reciprocal of its rate, without the time that the load had
+    its core (of two workers under Gunicorn).
     """
 
     cpu_s: Amount

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from advisor.model.capacity import Demand
-from advisor.model.classes import ASGI, OFFERED, calibrated, named
+from advisor.model.classes import ASGI, OFFERED, SYNC, calibrated, named
 from advisor.rules import versions
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ MOST_WAKE_S = 0.00057
 # What a proxy on the same host adds to a response, and takes of the CPU: measured with nginx 1.22
 # and Caddy 2.6 before a route that does nothing, upstream connections kept. A response took 7 to
 # 16 and 36 to 44 µs longer on one connection; 9 to 21 and 35 to 39 µs of CPU on many.
+# That is the kernel's work on sockets for the most part, as is a null request under sync, which
+# took `NULL_SYNC_S` there: where that takes more, so does a proxy (2.2 times on another machine,
+# where nginx took 40 and 83 µs with connections kept and opened anew).
+NULL_SYNC_S = 0.000085
 HOPS = {"nginx": (0.000012, 0.000015), "caddy": (0.00004, 0.00004)}
 LISTED = {"uvicorn", "anyio", "starlette", "fastapi", "django"}
 OWN_ASGI, UVICORN_PACKAGE = "can.gunicorn.asgi_worker", "uvicorn-worker"
@@ -107,7 +111,9 @@ def behind(demand: Demand, proxy: str, measurement: Measurement, *, own_budget: 
     """
     if proxy not in HOPS or measurement.target.through:
         return demand
-    hop_s, cpu_s = HOPS[proxy]
+    null = measurement.class_costs.get(SYNC.name)
+    slower = null.cpu_s / NULL_SYNC_S if null else 1.0
+    hop_s, cpu_s = (slower * seconds for seconds in HOPS[proxy])
     return replace(demand, hop_s=hop_s, proxy_s=0.0 if own_budget else cpu_s)
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from advisor.model import spread
+from advisor.model.classes import CALIBRATED_THREADS
 from advisor.model.queueing import closed_throughput, wait_quantile
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ MOST_CONCENTRATION = 200.0
 # How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
 # half a core 8 workers served 10 % less than one, 5 workers of a waiting app 10 % less than 2.
 CROWDED = 0.08
-# What each thread that is busy adds to a request by handing the interpreter's lock over: one worker
-# served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745 with
-# 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
+# What each more thread that is busy adds to a request by handing the interpreter's lock over: one
+# worker served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745
+# with 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
 THREAD_SWITCH_S = 0.000002
 # What a proxy takes for a request over a connection that it opens for it, over one that it keeps:
 # nginx 50 to 59 µs and 9 to 21.
@@ -162,7 +163,7 @@ def _station(
     held = demand.cpu_s + config.worker_class.handover_s
     if config.worker_class.kind == "threads":
         active = min(config.threads, math.ceil(concurrency / config.workers))
-        held += THREAD_SWITCH_S * active
+        held += THREAD_SWITCH_S * max(0, active - CALIBRATED_THREADS)
     return demand.wait_s + demand.blocked_s, held, most
 
 

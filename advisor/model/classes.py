@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# So many threads gthread's workers had when it was priced.
+CALIBRATED_THREADS = 8
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerClass:
@@ -18,7 +21,8 @@ class WorkerClass:
     (sync, UvicornWorker), `handover_s` the time a worker is held by it beyond its CPU. Until a
     host is calibrated they come from null apps on one machine: one worker at 64 connections,
     UvicornWorker 11.4k requests/s, asgi 10.7k, Hypercorn 5.2k, Granian 16.8k; two workers at 16,
-    sync 83 to 86 µs of CPU, gthread 94 to 98. Threads wait for the interpreter's lock besides.
+    sync 83 to 86 µs of CPU, gthread 94 to 98. Threads wait for the interpreter's lock besides; what
+    `CALIBRATED_THREADS` busy ones take by that is part of the cost.
     """
 
     name: str
@@ -81,5 +85,5 @@ def _calibrated(each: WorkerClass, costs: Mapping[str, tuple[float, float]]) -> 
     if each.name not in costs or reference not in costs:
         return each
     cpu, held = costs[each.name]
-    handover = max(0.0, held - cpu) if each.kind == "threads" else each.handover_s
+    handover = each.handover_s if each.kind == "loop" else max(0.0, held - cpu)
     return replace(each, cost_s=cpu - costs[reference][0], handover_s=handover)

@@ -251,3 +251,16 @@ def test_a_proxy_in_front_adds_its_hop_once() -> None:
     assert evidence.behind(demand, "none", MEASURED, own_budget=False) == demand
     through = MEASURED.target.model_copy(update={"through": ["nginx"]})
     assert evidence.behind(demand, "nginx", changed(target=through), own_budget=False) == demand
+
+
+def test_a_proxy_is_as_slow_as_the_hosts_sockets_are() -> None:
+    demand = evidence.demand_of(MEASURED, "asgi")
+    assert demand is not None
+
+    def proxied(null_s: float) -> float:
+        measured = changed(class_costs={"sync": ClassCost(cpu_s=null_s, held_s=null_s)})
+        return evidence.behind(demand, "nginx", measured, own_budget=False).proxy_s
+
+    assert proxied(1.7e-4) == pytest.approx(2 * proxied(8.5e-5))
+    table = evidence.behind(demand, "nginx", MEASURED, own_budget=False)
+    assert proxied(8.5e-5) == pytest.approx(table.proxy_s)

@@ -1,13 +1,12 @@
 """What the worker classes that a target could run under cost on its host.
 
-A null app is loaded under each class for about a second, beside the target and never on it; the
+A null app is loaded under each class for a second or so, beside the target and never on it; the
 model prices another class than the measured one by the difference. What was measured within the
 last 30 days on the same machine, with the same versions, is taken from a cache.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from advisor.documents import Unknown
@@ -16,8 +15,7 @@ from advisor.host import limits
 from advisor.probe.classes import store
 from advisor.probe.classes.candidates import candidates
 from advisor.probe.classes.interpreter import LeftOut, interpreter
-from advisor.probe.classes.launch import GRACE_S
-from advisor.probe.classes.measure import cost
+from advisor.probe.classes.measure import costs_of
 from advisor.probe.interrupt import run_until_signal
 
 if TYPE_CHECKING:
@@ -57,8 +55,8 @@ async def calibrated(
 ) -> Costs:
     """Cost by worker class, as `Target.worker_class` spells it, and what could not be told.
 
-    The null apps run under the server's own Python, as its own user, one worker each, one class
-    after the other, all within `within_s`; nothing of them stays. Where that is not `allowed`,
+    The null apps run under the server's own Python, as its own user, loaded in turns, all within
+    `within_s`; nothing of them stays. Where that is not `allowed`,
     because the host has no CPU to spare or others use it, only the cache is asked. `on_progress`
     gets a line before the first and one a class.
     """
@@ -98,26 +96,24 @@ async def _measured(
     on_progress: Callable[[str], None],
     within_s: float,
 ) -> Costs:
-    """Each class in an equal share of the time that is left."""
-    ends = time.perf_counter() + within_s
-    costs: dict[str, ClassCost] = {}
+    if not wanted:
+        return {}, []
+    names = ", ".join(each.name for each in wanted)
+    on_progress(f"a null app under {names}: at most {within_s:.0f} s, beside the app")
+    known: dict[str, ClassCost] = {}
     unknown: list[Unknown] = []
-    if wanted:
-        names = ", ".join(each.name for each in wanted)
-        on_progress(f"a null app under {names}: at most {within_s:.0f} s, beside the app")
-    for turn, candidate in enumerate(wanted):
-        share_s = (ends - time.perf_counter()) / (len(wanted) - turn)
-        try:
-            found = await cost(candidate, python, share_s - GRACE_S)
-        except LeftOut as reason:
-            unknown.append(_unknown(_what(candidate), reason))
+    found = await costs_of(wanted, python, within_s)
+    for candidate in wanted:
+        cost = found[candidate.name]
+        if isinstance(cost, LeftOut):
+            unknown.append(_unknown(_what(candidate), cost))
             continue
-        costs[candidate.name] = found
+        known[candidate.name] = cost
         on_progress(
-            f"{candidate.name}: {1 / found.held_s:,.0f} requests/s with one worker, "
-            f"{found.cpu_s * 1e6:.0f} µs of CPU each"
+            f"{candidate.name}: {1 / cost.held_s:,.0f} requests/s with one worker, "
+            f"{cost.cpu_s * 1e6:.0f} µs of CPU each"
         )
-    return costs, unknown
+    return known, unknown
 
 
 def _forbidden(*, allowed: bool) -> LeftOut | None:

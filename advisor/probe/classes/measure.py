@@ -1,9 +1,13 @@
-"""What one worker class takes of a request that does nothing: one worker, loaded for a moment."""
+"""What worker classes take of a request that does nothing: null apps, loaded in turns."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import statistics
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,22 +19,26 @@ from advisor.probe.analysis.observation import window
 from advisor.probe.analysis.verdict import MAX_ERRORS, MAX_STEAL
 from advisor.probe.classes.candidates import HOST
 from advisor.probe.classes.interpreter import LeftOut
-from advisor.probe.classes.launch import LOOK_S, check, served
+from advisor.probe.classes.launch import GRACE_S, LOOK_S, check, served
 from advisor.probe.load.engine import Engine
 from advisor.probe.load.tally import Caps
 from advisor.probe.sample import clocks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from advisor.probe.analysis.observation import Window
     from advisor.probe.classes.candidates import Candidate
     from advisor.probe.classes.interpreter import Interpreter
     from advisor.probe.classes.launch import Served
 
 CONNECTIONS = 16
-WARM_S, RAMP_S, WINDOW_S = 0.4, 0.1, 0.5
-TRIES = 2
+WARM_S, RAMP_S, WINDOW_S, DRAIN_S = 0.3, 0.1, 0.25, 0.2
+# A virtual machine may give half as much from one second to the next: the classes take turns, and
+# the median of their windows counts.
+ROUNDS = 4
 # Fewer say little; and a null app that cannot do two hundred a second has some other trouble.
-MIN_REQUESTS = 100
+MIN_REQUESTS = 50
 # The server is ours, and some answer more than the 50,000 a second that the engine stops at.
 CAPS = Caps(
     connections=CONNECTIONS,
@@ -44,14 +52,104 @@ OTHERS, FULL = 0.05, 0.95
 BUSY = "measure again when the host is quieter"
 
 
-async def cost(candidate: Candidate, interpreter: Interpreter, limit_s: float) -> ClassCost:
-    """CPU and time of a null request under a worker class, within `limit_s`, ended afterwards.
+@dataclass(eq=False)
+class Load:
+    """A null app under a class, the load on it, and what its windows gave or why they did not."""
 
-    Raises `LeftOut` where the server does not start, does not answer or is disturbed.
+    candidate: Candidate
+    server: Served
+    engine: Engine
+    seen: list[ClassCost] = field(default_factory=list)
+    disturbed: LeftOut | None = None
+
+    async def warm_up(self) -> None:
+        """Until it answers, and a moment longer; raises `LeftOut` where it ends instead."""
+        self.engine.run_at(1)
+        while not self.engine.tally.latencies:
+            check(self.server.process)
+            await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(WARM_S)
+        await self.engine.drain(patience_s=DRAIN_S)
+
+    async def measure(self, quotas: list[Path]) -> None:
+        """One window more, unless something disturbs it."""
+        pids, throttled = self.server.pids(), clocks.throttled_s(quotas)
+        self.engine.run_at(CONNECTIONS)
+        await asyncio.sleep(RAMP_S)
+        window = await _window(self.engine, pids)
+        await self.engine.drain(patience_s=DRAIN_S)
+        cores = os.cpu_count() or 1
+        disturbed = disturbance(window, clocks.throttled_s(quotas) - throttled, host_cores=cores)
+        if self.server.pids() != pids:
+            disturbed = LeftOut("a process of it ended under way", BUSY)
+        if disturbed is None:
+            self.seen.append(reckoned(window, self.candidate.workers, host_cores=cores))
+        self.disturbed = disturbed
+
+    @property
+    def cost(self) -> ClassCost:
+        """The median of its windows; raises `LeftOut` where none was undisturbed."""
+        if not self.seen:
+            raise self.disturbed or LeftOut("it was not measured", BUSY)
+        return ClassCost(
+            cpu_s=statistics.median(each.cpu_s for each in self.seen),
+            held_s=statistics.median(each.held_s for each in self.seen),
+        )
+
+
+async def costs_of(
+    candidates: Sequence[Candidate], interpreter: Interpreter, limit_s: float
+) -> dict[str, ClassCost | LeftOut]:
+    """CPU and time of a null request under each class, or why not, within `limit_s`.
+
+    All of them are up at once, and loaded in turns; nothing of them stays.
+    """
+    ends = time.perf_counter() + limit_s - GRACE_S * len(candidates)
+    found: dict[str, ClassCost | LeftOut] = {}
+    cpu, _ = limits.cpu()
+    quotas = [Path(limit.source).parent for limit in cpu.limits if limit.kind == "quota"]
+    async with AsyncExitStack() as stack:
+        loads: list[Load] = []
+        for turn, candidate in enumerate(candidates):
+            left = len(candidates) - turn
+            spare_s = ends - time.perf_counter() - (len(loads) + left) * (RAMP_S + WINDOW_S)
+            try:
+                loads.append(await _begun(stack, candidate, interpreter, spare_s / left))
+            except LeftOut as reason:
+                found[candidate.name] = reason
+        for _ in range(ROUNDS):
+            for load in list(loads):
+                if time.perf_counter() + RAMP_S + WINDOW_S > ends:
+                    break
+                try:
+                    await load.measure(quotas)
+                except LeftOut as reason:
+                    load.disturbed = reason
+                    loads.remove(load)
+                    found[load.candidate.name] = reason
+        for load in loads:
+            try:
+                found[load.candidate.name] = load.cost
+            except LeftOut as reason:
+                found[load.candidate.name] = reason
+    return found
+
+
+async def _begun(
+    stack: AsyncExitStack, candidate: Candidate, interpreter: Interpreter, limit_s: float
+) -> Load:
+    """A null app that answers, within `limit_s`; it ends with `stack`.
+
+    Raises `LeftOut` where the server does not start or does not answer.
     """
     try:
-        async with asyncio.timeout(limit_s), served(candidate, interpreter) as server:
-            return await _loaded(server, candidate.workers)
+        async with asyncio.timeout(limit_s):
+            server = await stack.enter_async_context(served(candidate, interpreter))
+            engine = Engine(Endpoint("http", HOST, HOST, server.port, "/"), caps=CAPS)
+            stack.push_async_callback(_closed, engine)
+            load = Load(candidate, server, engine)
+            await load.warm_up()
+            return load
     except TimeoutError:
         raise LeftOut(f"not measured within {max(0.0, limit_s):.1f} s", BUSY) from None
     except OSError as error:
@@ -61,39 +159,9 @@ async def cost(candidate: Candidate, interpreter: Interpreter, limit_s: float) -
         ) from None
 
 
-async def _loaded(server: Served, workers: int) -> ClassCost:
-    engine = Engine(Endpoint("http", HOST, HOST, server.port, "/"), caps=CAPS)
-    try:
-        engine.run_at(1)
-        while not engine.tally.latencies:
-            check(server.process)
-            await asyncio.sleep(LOOK_S)
-        await asyncio.sleep(WARM_S)
-        engine.run_at(CONNECTIONS)
-        await asyncio.sleep(RAMP_S)
-        return await _measured(server, engine, workers)
-    finally:
-        engine.close()
-        await asyncio.sleep(0)  # lets the loop close the connections
-
-
-async def _measured(server: Served, engine: Engine, workers: int) -> ClassCost:
-    """The first window that nothing disturbed, of a few."""
-    cpu, _ = limits.cpu()
-    quotas = [Path(limit.source).parent for limit in cpu.limits if limit.kind == "quota"]
-    disturbed = None
-    for _ in range(TRIES):
-        pids, throttled = server.pids(), clocks.throttled_s(quotas)
-        seen = await _window(engine, pids)
-        if server.pids() != pids:
-            disturbed = LeftOut("a process of it ended under way", BUSY)
-            continue
-        disturbed = disturbance(
-            seen, clocks.throttled_s(quotas) - throttled, host_cores=os.cpu_count() or 1
-        )
-        if disturbed is None:
-            return reckoned(seen, workers)
-    raise disturbed or LeftOut("it was not measured", BUSY)
+async def _closed(engine: Engine) -> None:
+    engine.close()
+    await asyncio.sleep(0)  # lets the loop close the connections
 
 
 async def _window(engine: Engine, pids: tuple[int, ...]) -> Window:
@@ -122,9 +190,14 @@ def disturbance(seen: Window, throttled_s: float, *, host_cores: int) -> LeftOut
     return None
 
 
-def reckoned(seen: Window, workers: int) -> ClassCost:
-    """CPU a request of all the server's processes, and the reciprocal of one worker's rate."""
+def reckoned(seen: Window, workers: int, *, host_cores: int) -> ClassCost:
+    """CPU a request of all the server's processes, and the time that one worker is held by it.
+
+    A worker is not held while the load or others have its core.
+    """
+    free = host_cores * seen.seconds - seen.steal - seen.client_cpu - seen.others_cpu
+    held = max(seen.server_cpu_s, min(workers * seen.seconds, free))
     return ClassCost(
         cpu_s=round(seen.server_cpu_s / seen.completed, 9),
-        held_s=round(workers * seen.seconds / seen.completed, 9),
+        held_s=round(held / seen.completed, 9),
     )

@@ -27,10 +27,18 @@ GOOD = Window(
 
 
 def test_cpu_is_of_all_processes_and_a_worker_is_held_by_the_reciprocal_of_its_rate() -> None:
-    cost = reckoned(GOOD, 1)
+    cost = reckoned(GOOD, 1, host_cores=4)
     assert cost.cpu_s == pytest.approx(0.0004)
     assert cost.held_s == pytest.approx(0.0005)
-    assert reckoned(GOOD, 2).held_s == pytest.approx(0.001)
+    assert reckoned(GOOD, 2, host_cores=4).held_s == pytest.approx(0.001)
+
+
+def test_a_worker_is_not_held_while_the_load_has_its_core() -> None:
+    assert reckoned(GOOD, 2, host_cores=2).held_s == pytest.approx(0.0009)
+    assert reckoned(GOOD, 1, host_cores=1).held_s == pytest.approx(0.0004)
+
+
+def test_an_undisturbed_window_is_one() -> None:
     assert disturbance(GOOD, 0.0, host_cores=2) is None
 
 
@@ -42,7 +50,7 @@ def test_cpu_is_of_all_processes_and_a_worker_is_held_by_the_reciprocal_of_its_r
         ({"others_cpu": 0.46}, 0.0, "others used 0.9 cores"),
         ({"others_cpu": 0.06, "client_cpu": 0.5}, 0.0, "others used 0.1 cores"),
         ({"errors": 11}, 0.0, "11 of its requests failed"),
-        ({"completed": 99}, 0.0, "only 99 requests"),
+        ({"completed": 49}, 0.0, "only 49 requests"),
         ({"server_cpu": {}}, 0.0, "requests in 0.5 s"),
     ],
 )

@@ -110,7 +110,7 @@ GOOD = files.dump(
     st.one_of(
         st.binary(),
         st.integers(0, len(GOOD) - 2).map(lambda end: GOOD[:end]),
-        st.text().map(lambda text: GOOD.replace(b"classes/3", text.encode("utf-8", "replace"))),
+        st.text().map(lambda text: GOOD.replace(b"classes/4", text.encode("utf-8", "replace"))),
         st.sampled_from([b"NaN", b"1e999", b"-1", b'"1"', b"[" * 100_000]).map(
             lambda value: GOOD.replace(b'"measured_at": 1', b'"measured_at": ' + value)
         ),
