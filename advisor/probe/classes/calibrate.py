@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from advisor.probe.classes.interpreter import Interpreter
 
 TOTAL_S = 5.0
-# What a master and a worker of a null app take, and as much again.
+# What a master and its workers of one null app take, and as much again; all are up at once.
 MEMORY_BYTES = 128 * 1024**2
 Costs = tuple[dict[str, "ClassCost"], list[Unknown]]
 
@@ -69,7 +69,7 @@ async def calibrated(
     known = store.read(path) if path else {}
     costs = {name: known[entry] for name, entry in keys.items() if entry in known}
     missing = [each for each in wanted if each.name not in costs]
-    if missing and (forbidden := _forbidden(allowed=allowed)):
+    if missing and (forbidden := _forbidden(len(missing), allowed=allowed)):
         return costs, [_unknown(_what(each), forbidden) for each in missing]
     measured, unknown = await _measured(missing, python, on_progress, within_s)
     if path:
@@ -116,18 +116,18 @@ async def _measured(
     return known, unknown
 
 
-def _forbidden(*, allowed: bool) -> LeftOut | None:
-    """Why no null app may be started now."""
+def _forbidden(apps: int, *, allowed: bool) -> LeftOut | None:
+    """Why so many null apps may not be started now."""
     if not allowed:
         return LeftOut(
             "others use the app, or too little CPU is left, so no null app was started",
             "measure again when the host is idle",
         )
-    free = _free_bytes()
-    if free is not None and free < MEMORY_BYTES:
+    free, needed = _free_bytes(), apps * MEMORY_BYTES
+    if free is not None and free < needed:
         return LeftOut(
             f"only {free // 1024**2} MiB of memory are free, so no null app was started",
-            f"measure again with {MEMORY_BYTES // 1024**2} MiB free",
+            f"measure again with {needed // 1024**2} MiB free",
         )
     return None
 

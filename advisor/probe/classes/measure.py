@@ -124,7 +124,6 @@ async def costs_of(
                 try:
                     await load.measure(quotas)
                 except LeftOut as reason:
-                    load.disturbed = reason
                     loads.remove(load)
                     found[load.candidate.name] = reason
         for load in loads:

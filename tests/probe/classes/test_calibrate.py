@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from advisor.host import servers
+from advisor.probe.classes import calibrate
 from advisor.probe.classes.calibrate import class_costs
 from tests.probe.classes import made
 
@@ -221,6 +222,7 @@ def test_a_package_that_is_missing_leaves_one_class_out(tmp_path: Path) -> None:
 SIGNALLED = """
 import os, sys
 from advisor.errors import Interrupted
+from advisor.probe.classes import calibrate
 from advisor.probe.classes.calibrate import class_costs
 from tests.probe.classes import made
 try:
@@ -306,6 +308,7 @@ import os, subprocess
 os.environ["XDG_CACHE_HOME"] = "/nonexistent"
 from advisor.probe.classes import measure
 measure.FULL = 2.0
+from advisor.probe.classes import calibrate
 from advisor.probe.classes.calibrate import class_costs
 from tests.probe.classes import made
 command = ["{virtualenv}/bin/python", "-c", "import sys; sys.stdin.read()"]
@@ -362,3 +365,11 @@ def test_no_home_is_no_failure(
     monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
     _, unknown = class_costs(gunicorn_that("raise SystemExit('so')"), "wsgi", on_progress=silent)
     assert [each.why for each in unknown] == ["it ended: so"] * 2
+
+
+def test_all_null_apps_together_have_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little memory for two, though enough for one."""
+    monkeypatch.setattr(calibrate, "_free_bytes", lambda: 200 * 1024**2)
+    costs, unknown = class_costs(made.own(), "wsgi", on_progress=silent)
+    assert costs == {}
+    assert {gap.remedy for gap in unknown} == {"measure again with 256 MiB free"}
