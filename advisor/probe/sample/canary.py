@@ -1,8 +1,8 @@
-"""Does one request hold up another on the same worker? A canary beside a busy connection.
+"""Does one request hold up another on the same worker? A canary behind a neighbour.
 
-Two connections to one worker: the first sends a GET as soon as the last is answered, the
-second sends the same GET now and then, right behind one of the first's. A loop that is blocked
-serves the two one after the other, a loop that awaits serves both at once.
+Two connections to one worker: the second sends a GET by itself, then the same GET right behind
+one of the first's, and so on by turns. A loop that is blocked serves the two one after the
+other, a loop that awaits serves both at once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import sys
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from advisor.probe.sample.traffic import dump, end
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from advisor.probe.address import Endpoint
     from advisor.probe.sample.traffic import Peer
@@ -36,8 +36,7 @@ MAX_ANSWER_BYTES = 8 * 1024**2
 _ESTABLISHED = 1 << 1
 _INODE = slice(68, 72)  # idiag_inode, the last field of struct inet_diag_msg
 
-ALONE, ALONE_S = 7, 0.4
-BESIDE = 15
+ROUNDS = 15
 FEWEST = 2
 # The canary follows its neighbour by a tenth of a lone request, where a timer can do that: when
 # both are read at once, a loop may serve the neighbour's next one first.
@@ -225,54 +224,42 @@ class _Opening:
         return address, port
 
 
-@dataclass
-class _Neighbour:
-    """Keeps one request in flight until it is told to stop; `sent` is set as each begins."""
-
-    line: _Line
-    request: bytes
-    stop: bool = False
-    sent: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def run(self) -> None:
-        """Send, wait, send again."""
-        try:
-            while not self.stop:
-                self.sent.set()
-                await self.line.get(self.request)
-        finally:
-            self.stop = True
-            self.sent.set()  # nobody waits for one that has ended
-
-
 async def _compare(first: _Line, second: _Line, request: bytes, deadline: float) -> Canary | None:
-    """The GET on `second`, first with the other idle, then with it busy."""
-    alone: list[float] = []
+    """The GET on `second`, by turns with the other idle and right behind one of the other's.
+
+    By turns, for a host's speed may double within a second: one time after the other would
+    compare two hosts.
+    """
     await second.get(request)  # the first on a connection costs more
-    until = time.perf_counter() + ALONE_S
-    while len(alone) < FEWEST or (len(alone) < ALONE and time.perf_counter() < until):
-        alone.append(await second.get(request))
-    usual = median(alone)
+    alone: list[float] = []
     beside: list[float] = []
-    neighbour = _Neighbour(first, request)
-    task = asyncio.get_running_loop().create_task(neighbour.run())
-    try:
-        # Room for a wait until the neighbour sends, a canary held up, and a last answer.
-        while len(beside) < BESIDE and time.perf_counter() + 4 * usual < deadline:
-            neighbour.sent.clear()
-            await neighbour.sent.wait()
-            if neighbour.stop:  # it failed, which `await task` tells
-                break
+    # Room for one alone, one held up, and a pause.
+    while len(beside) < ROUNDS and time.perf_counter() + 4 * _usual(alone) < deadline:
+        alone.append(await second.get(request))
+        usual = _usual(alone)
+        async with _in_flight(first, request):
             if LEAD * usual >= FINEST_TIMER_S:
                 await asyncio.sleep(LEAD * usual)
             beside.append(await second.get(request))
-            await asyncio.sleep(usual / 4)  # the load is the neighbour's
-        neighbour.stop = True
-        await task  # its last answer: what is abandoned is served all the same
+        await asyncio.sleep(usual / 4)
+    if len(beside) < FEWEST or second.pid is None:
+        return None
+    return Canary(second.pid, _usual(alone), median(beside), len(beside))
+
+
+def _usual(times: list[float]) -> float:
+    return median(times) if times else 0.0
+
+
+@asynccontextmanager
+async def _in_flight(line: _Line, request: bytes) -> AsyncIterator[None]:
+    """A request that has been sent when the body begins, and is answered before this ends."""
+    task = asyncio.get_running_loop().create_task(line.get(request))
+    try:
+        await asyncio.sleep(0)  # the task writes, then waits for its answer
+        yield
+        await task
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError, OSError, _Useless, httptools.HttpParserError):
             await task
-    if len(beside) < FEWEST or second.pid is None:
-        return None
-    return Canary(second.pid, usual, median(beside), len(beside))

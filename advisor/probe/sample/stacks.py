@@ -15,6 +15,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import cycle, islice, takewhile
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, cast
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 INTERVAL_S = 0.12
 MOST_DUMPS = 24
 TIMEOUT_S = 3.0
+# What one dump shows may be torn, or one of a loop's own timers: Uvicorn has ten a second.
+FEWEST = 2
 MAX_DUMP_BYTES = 8 * 1024**2
 MAX_NAME = 200
 MOST_FRAMES = 1000
@@ -77,7 +80,7 @@ class Stacks:
     """What the dumps showed: the most frequent place, seen `count` times.
 
     `samples` are the dumps whose main thread was not in its selector, of `dumps` that could be
-    read. Without any, `failure` is why.
+    read; `place` is None where no place was seen in two. Without any dump, `failure` is why.
     """
 
     dumps: int
@@ -97,6 +100,8 @@ class Stacks:
             return None
         if self.failure:
             return unknown(self.failure)
+        if self.samples:
+            return unknown(f"no line was seen twice in {self.dumps} dumps")
         return unknown(f"no worker was outside its selector in {self.dumps} dumps")
 
 
@@ -194,13 +199,14 @@ def own_code(app: str | None) -> Callable[[str], bool]:
 
 
 def tell(places: Iterable[Place | None], failure: str | None = None) -> Stacks:
-    """The most frequent place of the dumps; None stands for one within the selector."""
+    """The most frequent place of the dumps, if two show it; None is one within the selector."""
     seen = list(places)
-    outside = [place for place in seen if place]
+    outside = Counter(place for place in seen if place)
+    twice = {place: count for place, count in outside.items() if count >= FEWEST}
     # The app's own lines are what its author can change; the rest only where there is none.
-    common = Counter(place for place in outside if place.own) or Counter(outside)
-    place, count = common.most_common(1)[0] if common else (None, 0)
-    return Stacks(len(seen), len(outside), place, count, None if seen else failure)
+    own = {place: count for place, count in twice.items() if place.own}
+    place, count = max((own or twice).items(), key=itemgetter(1), default=(None, 0))
+    return Stacks(len(seen), outside.total(), place, count, None if seen else failure)
 
 
 @dataclass

@@ -164,7 +164,7 @@ def test_what_most_dumps_show_is_told() -> None:
     assert told.gap() is None
     assert str(THERE) == f"/srv/b.py:2 in g, which waits in {STANDARD}/ssl.py:3 in read"
     assert str(HERE) == "/srv/a.py:1 in f"
-    assert stacks.tell([ELSEWHERE, None]).place == ELSEWHERE
+    assert stacks.tell([ELSEWHERE, HERE, None, ELSEWHERE]).place == ELSEWHERE
     assert str(ELSEWHERE) == f"{LIBRARY}/orm.py:4 in all"
 
 
@@ -172,6 +172,8 @@ def test_what_most_dumps_show_is_told() -> None:
     ("told", "why", "remedy"),
     [
         (stacks.tell([None, None], "x"), "outside its selector in 2 dumps", "busy"),
+        (stacks.tell([None, ELSEWHERE]), "seen twice in 2 dumps", "busy"),
+        (stacks.tell([HERE, THERE, None]), "seen twice in 3 dumps", "busy"),
         (stacks.tell([], "no permission to read the stack of process 5"), "permission", "root"),
         (stacks.tell([], "process 5 is gone"), "gone", "again"),
     ],
