@@ -30,13 +30,12 @@ if TYPE_CHECKING:
 # How evenly connections fall on workers (see spread.py): fitted to launches through nginx with
 # upstream keep-alive (benchmarks/regret). The idle loop that wakes first accepts all that wait, and
 # only as many wake at a time as there are cores: 64 connections kept 2, 3, 4, 6, 6, 9 and 10 of
-# 2, 4, 8, 16, 24, 48 and 64 idle workers' pools busy on two cores, 1 of 2 and 4 of 17 on one. The
-# busier they are the more they leave to one another. Threads accept one at a time, and those of a
-# busy worker as readily as others'. sync's connections close, and the next one goes where a worker
-# is idle.
-IDLE_LOOPS, THREADS = 0.32, 0.5
+# 2, 4, 8, 16, 24, 48 and 64 idle workers' pools busy on two cores, 1 of 2 and 4 of 17 on one. Busy
+# loops leave more to one another, but not evenly: of 64, two of them held 20 to 44 in six launches.
+# Threads accept one at a time, and those of a busy worker as readily as others'. sync's connections
+# close, and the next one goes where a worker is idle.
+IDLE_LOOPS, BUSY_LOOPS, THREADS = 0.35, 24.0, 0.5
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
-MOST_CONCENTRATION = 200.0
 # How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
 # half a core 8 workers served 10 % less than one, 5 workers of a waiting app 10 % less than 2.
 CROWDED = 0.08
@@ -195,8 +194,8 @@ def _spread(
     rates = _alone(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     balanced = spread.expected(rates, config.workers, math.inf)
-    likely = spread.expected(rates, config.workers, concentration)
-    return min(even, likely * max(1.0, even / balanced))
+    set_right = max(1.0, even / balanced)
+    return set_right * spread.expected(rates, config.workers, concentration, even / set_right)
 
 
 def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
@@ -206,7 +205,11 @@ def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int
 
 
 def _concentration(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
-    """How evenly connections fall on the workers of a configuration."""
+    """How evenly connections fall on the workers of a configuration: spread.py's parameter.
+
+    Of loops the unevenness (its inverse) adds up: what the share of idle time makes of it, and
+    what is left where there is none.
+    """
     kind = config.worker_class.kind
     if kind == "one":
         return math.inf
@@ -214,9 +217,9 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
         return THREADS
     _, held, _ = _station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
-    free = max(1e-3, 1 - even * held / config.workers)
+    free = max(0.0, 1 - even * held / config.workers)
     awake = IDLE_LOOPS * min(cores, config.workers) / math.sqrt(config.workers)
-    return min(MOST_CONCENTRATION, awake / free**6)
+    return 1 / (free**3 / awake + config.workers / (BUSY_LOOPS * cores))
 
 
 def _alone(config: Configuration, demand: Demand, cores: float, concurrency: int) -> list[float]:

@@ -29,19 +29,55 @@ def alone(population: int, delay_s: float, held_s: float, slots: int) -> list[fl
     return rates + rates[-1:] * (population + 1 - len(rates))
 
 
-def expected(rates: list[float], workers: int, concentration: float) -> float:
+def expected(
+    rates: list[float], workers: int, concentration: float, most: float = math.inf
+) -> float:
     """The mean of what `workers` serve together of as many connections as `rates` has, less one.
+
+    In no launch more than `most`. A launch is lucky or not: where the mean of the sum is what the
+    CPU allows, half of the launches fall short of it, and no lucky one makes up for that.
 
     >>> round(expected(alone(2, 0.0, 0.010, 2), 2, 1e9))
     150
+    >>> round(expected(alone(2, 0.0, 0.010, 2), 2, 1e9, most=150))
+    130
     """
     population = len(rates) - 1
     if workers == 1:
-        return rates[-1]
+        return min(rates[-1], most)
     if math.isinf(concentration):
-        return workers * _between(rates, population / workers)
+        return min(workers * _between(rates, population / workers), most)
+    return _mean_below(most, *_moments(rates, workers, concentration))
+
+
+def _moments(rates: list[float], workers: int, concentration: float) -> tuple[float, float]:
+    """Mean and standard deviation, over launches, of what the workers serve together.
+
+    The number of connections is fixed, so what a rate has of a straight line in them adds up to
+    a constant: only the residuals vary. Those of two workers correlate by 1 / (w - 1)^2 where they
+    are squares of normal deviates, which gives the factor w^2 / (w - 1); exact for two workers.
+    """
+    population = len(rates) - 1
     shares = shares_of_one(population, workers, concentration)
-    return workers * sum(share * rate for share, rate in zip(shares, rates, strict=True))
+    usual = population / workers
+    mean = sum(share * rate for share, rate in zip(shares, rates, strict=True))
+    held = rated = both = 0.0
+    for number, (share, rate) in enumerate(zip(shares, rates, strict=True)):
+        held += share * (number - usual) ** 2
+        rated += share * (rate - mean) ** 2
+        both += share * (number - usual) * (rate - mean)
+    residual = max(0.0, rated - (both * both / held if held else 0.0))
+    return workers * mean, workers * math.sqrt(residual / (workers - 1))
+
+
+def _mean_below(most: float, mean: float, deviation: float) -> float:
+    """E[min(X, most)] of a normal X (Clark 1961, the greatest of two variables, turned round)."""
+    if math.isinf(most) or deviation < 1e-9 * mean:
+        return min(mean, most)
+    above = (mean - most) / deviation
+    beyond = math.erfc(-above / math.sqrt(2)) / 2
+    density = math.exp(-above * above / 2) / math.sqrt(2 * math.pi)
+    return max(0.0, mean * (1 - beyond) + most * beyond - deviation * density)
 
 
 def _between(rates: list[float], number: float) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -46,12 +48,17 @@ def test_the_shares_are_a_distribution_with_an_even_mean(
     workers=st.integers(1, 16),
     concentration=st.floats(0.2, 50),
     slots=st.integers(1, 64),
+    most=st.floats(1, 20_000),
 )
-def test_luck_costs(population: int, workers: int, concentration: float, slots: int) -> None:
+def test_luck_costs(
+    population: int, workers: int, concentration: float, slots: int, most: float
+) -> None:
     rates = alone(population, 0.020, 0.001, slots)
     even = expected(rates, workers, EVEN)
     likely = expected(rates, workers, concentration)
+    bounded = expected(rates, workers, concentration, most)
     assert likely <= even * (1 + 1e-9)
+    assert 0 <= bounded <= min(likely, most) * (1 + 1e-9)
     assert likely >= rates[-1] * (1 - 1e-9) or slots < population
 
 
@@ -65,3 +72,36 @@ def test_less_concentrated_is_less_even() -> None:
     likely = [expected(rates, 2, concentration) for concentration in (0.5, 2, 8, 1e6)]
     assert likely == sorted(likely)
     assert likely[-1] == pytest.approx(2 * rates[32], rel=0.01)
+
+
+def launched(rates: list[float], workers: int, concentration: float) -> list[float]:
+    """What the workers serve together, in launches drawn one by one."""
+    population, draw, served = len(rates) - 1, random.Random(7), []
+    for _ in range(3000):
+        keen = [draw.gammavariate(concentration, 1) + 1e-300 for _ in range(workers)]
+        held = Counter(draw.choices(range(workers), keen, k=population))
+        served.append(sum(rates[held[worker]] for worker in range(workers)))
+    return served
+
+
+@pytest.mark.parametrize(
+    ("workers", "concentration", "rates"),
+    [
+        (2, 3.0, alone(64, 0.020, 0.0008, 64)),
+        (3, 0.5, alone(64, 0.020, 0.0013, 16)),
+        (8, 0.4, alone(64, 0.050, 0.001, 40)),
+        (12, 0.5, alone(64, 0.020, 0.0011, 5)),
+        (25, 0.6, alone(64, 0.0, 0.021, 64)),
+        (4, 1.0, alone(16, 0.010, 0.002, 16)),
+    ],
+)
+@pytest.mark.parametrize("room", [0.85, 1.0, 1.2])
+def test_a_bound_costs_as_much_as_in_launches_drawn_one_by_one(
+    workers: int, concentration: float, rates: list[float], room: float
+) -> None:
+    served = launched(rates, workers, concentration)
+    most = room * sum(served) / len(served)
+    seen = sum(min(each, most) for each in served) / len(served)
+    assert expected(rates, workers, concentration, most) == pytest.approx(seen, rel=0.025)
+    if room == 1.0:  # what the mean launch would serve is no measure
+        assert min(expected(rates, workers, concentration), most) > 1.015 * seen
