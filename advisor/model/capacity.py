@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # loops leave more to one another, but not evenly: of 64, two of them held 20 to 44 in six launches.
 # Threads accept one at a time, and those of a busy worker as readily as others'. sync's connections
 # close, and the next one goes where a worker is idle.
-IDLE_LOOPS, BUSY_LOOPS, THREADS = 0.35, 24.0, 0.5
+IDLE_LOOPS, BUSY_LOOPS, THREADS = 0.35, 32.0, 0.5
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
 # half a core 8 workers served 10 % less than one, 5 workers of a waiting app 10 % less than 2.
@@ -205,11 +205,7 @@ def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int
 
 
 def _concentration(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
-    """How evenly connections fall on the workers of a configuration: spread.py's parameter.
-
-    Of loops the unevenness (its inverse) adds up: what the share of idle time makes of it, and
-    what is left where there is none.
-    """
+    """How evenly connections fall on the workers of a configuration: spread.py's parameter."""
     kind = config.worker_class.kind
     if kind == "one":
         return math.inf
@@ -217,9 +213,9 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
         return THREADS
     _, held, _ = _station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
-    free = max(0.0, 1 - even * held / config.workers)
+    free = max(1e-3, 1 - even * held / config.workers)
     awake = IDLE_LOOPS * min(cores, config.workers) / math.sqrt(config.workers)
-    return 1 / (free**3 / awake + config.workers / (BUSY_LOOPS * cores))
+    return min(BUSY_LOOPS * cores / config.workers, awake / free**3)
 
 
 def _alone(config: Configuration, demand: Demand, cores: float, concurrency: int) -> list[float]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Throughput that is given up for less memory.
 SLACK = 0.02
 # Throughput that predictions cannot tell apart, between kinds of workers and along one kind.
-ALIKE, ALIKE_KIN = 0.1, 0.03
+ALIKE, ALIKE_KIN = 0.06, 0.03
 FALLBACK_THREADS = 8
 
 Binding = Literal[
@@ -142,7 +142,7 @@ def _pick(feasible: list[Candidate], demand: Demand, limits: Constraints) -> Can
 
     The model misses by more than 2 %, so a few per cent must not buy much memory. Of the same
     kind and threads: two thirds of the memory, and within 3 %. Of another: half of it, within
-    10 %, and an interval that reaches the best: 47 sync workers served 2,115 requests/s of a
+    6 %, and an interval that reaches the best: 47 sync workers served 2,115 requests/s of a
     Django page with 1,151 MB, 3 x 32 threads 2,164 with 101 MB.
     """
     best = max(map(_rps, feasible))

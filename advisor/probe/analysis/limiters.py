@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advisor.documents import Limiter, Scalar, Verdict
-from advisor.probe.analysis import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,9 +119,8 @@ def blocked(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limite
         (w.pid for w in server.workers), key=lambda pid: _blocked_share(top, pid), default=0
     )
     blocked, samples = top.waits.blocked(worst)
-    low, _ = statistics.proportion(blocked, samples)
-    busy = top.cores_of(worst)
-    if low < 0.2 or low + busy < 0.7:
+    low = top.blocked_low(worst)
+    if low < 0.2 or low + top.cores_of(worst) < 0.7:
         return None
     where = top.waits.where(worst)
     evidence |= {"blocked_ratio": round(blocked / samples, 3), "wait_channel": where}

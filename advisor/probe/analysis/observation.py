@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from advisor.probe.analysis import statistics
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 
 BUSY, LIMITED = 0.93, 0.7
+FUTEX = "futex"  # futex_wait_queue, futex_do_wait, ...: as the kernel's releases name it
 EVENT_LOOPS = ("uvicorn", "asgi", "hypercorn", "granian")
 
 
@@ -176,6 +179,28 @@ class Load:
         """CPU seconds a second of one process."""
         used = sum(w.server_cpu.get(pid, 0.0) for w in self.windows)
         return used / self.seconds if self.seconds else 0.0
+
+    @property
+    def pool_cores(self) -> float:
+        """CPU seconds a second of all threads but the main ones; none where that is hidden."""
+        known = [w for w in self.windows if w.main_cpu is not None]
+        used = sum(max(0.0, w.server_cpu_s - (w.main_cpu or 0.0)) for w in known)
+        seconds = sum(w.seconds for w in known)
+        return used / seconds if seconds else 0.0
+
+    def blocked_low(self, pid: int) -> float:
+        """At least this share of the time a process's main thread blocked itself, by samples.
+
+        On a futex, while other threads of its process run, it waits for the interpreter's lock,
+        which they hold: 40 threads that took 1 ms of CPU a request kept a loop from running for a
+        third of the time.
+        """
+        if self.waits is None:
+            return 0.0
+        blocked, samples = self.waits.blocked(pid)
+        low, _ = statistics.proportion(blocked, samples)
+        at_lock = str(self.waits.where(pid)).startswith(FUTEX)
+        return max(0.0, low - self.pool_cores / len(self.waits.by_pid)) if at_lock else low
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advisor.documents import Limiter, Scalar, Verdict
-from advisor.probe.analysis import statistics
 from advisor.probe.analysis.limiters import SATURATED
 from advisor.probe.analysis.verdict import MAX_ERRORS, MAX_STEAL
 
@@ -103,7 +102,7 @@ def _blocked(seen: Seen, evidence: dict[str, Scalar]) -> Limiter | None:
     if seen.event_loops is None or pid is None or waits is None or not waits.readable:
         return None
     blocked, samples = waits.blocked(pid)
-    low, _ = statistics.proportion(blocked, samples)
+    low = seen.load.blocked_low(pid)
     if low < 0.2 or low + seen.load.cores_of(pid) < 0.7:
         return None
     where = waits.where(pid)

@@ -52,6 +52,7 @@ def load(
         others_cpu=others,
         steal=more.pop("steal", 0.0),
         run_queue_wait=queued,
+        main_cpu=more.pop("main", None),
     )
     return Load(connections=connections, windows=(window,), latencies=(), **more)
 
@@ -130,6 +131,30 @@ CASES = {
             UVICORN,
             LONE,
             load(8, 50, response_s=0.16, waits=waits(hrtimer_nanosleep=97, ep_poll=3)),
+        ),
+    ),
+    "a loop that waits for a lock while nobody computes": (
+        "event-loop-blocked",
+        seen(
+            UVICORN,
+            LONE,
+            load(8, 50, response_s=0.16, main=0.05, waits=waits(futex_do_wait=97, ep_poll=3)),
+        ),
+    ),
+    "a loop that its thread pool keeps from the interpreter's lock": (
+        "concurrency",
+        seen(
+            UVICORN,
+            LONE,
+            load(
+                256,
+                1500,
+                response_s=0.17,
+                cores=(0.7,),
+                main=0.4,
+                waits=waits(futex_do_wait=40, ep_poll=30, running=30),
+                downstream=0,
+            ),
         ),
     ),
     "a loop that computes is not blocked": (
