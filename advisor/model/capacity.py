@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from advisor.model import spread
 from advisor.model.classes import CALIBRATED_THREADS
-from advisor.model.queueing import closed_throughput, wait_quantile
+from advisor.model.queueing import closed_throughput
 
 if TYPE_CHECKING:
     from advisor.model.classes import WorkerClass
@@ -49,8 +50,6 @@ OPENED_ANEW = 3.7
 # By how much of a prediction nine in ten of what was seen fell short of it and went beyond it, at
 # most (benchmarks/prediction, 56 configurations).
 SHORT, BEYOND = 0.2, 0.15
-# Above this utilisation a tail is not predicted: Allen-Cunneen's error doubles there.
-TAIL_UTILISATION = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ class Bracket:
         return replace(self, low=min(self.low, low), high=max(self.high, high))
 
 
-def _station(
+def station(
     config: Configuration, demand: Demand, cores: float, concurrency: int
 ) -> tuple[float, float, float]:
     """Delay (s), time a worker is held by a request (s), and requests/s that the CPU allows."""
@@ -166,14 +165,35 @@ def _station(
     return demand.wait_s + demand.blocked_s, held, most
 
 
+@lru_cache(maxsize=4096)
 def pooled(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s when any idle slot takes the next of `concurrency` requests in flight."""
-    delay, held, most = _station(config, demand, cores, concurrency)
+    delay, held, most = station(config, demand, cores, concurrency)
     slots = config.workers * config.slots(demand, concurrency)
     # Where requests wait for a slot, others fill it while the proxy has theirs in hand.
     delay += demand.hop_s if slots >= concurrency else 0.0
     inside = min(concurrency, slots)
-    return closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, most))
+    rate = closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, most))
+    return min(rate, _by_turns(config, demand, cores, min(inside, config.workers)))
+
+
+def _by_turns(config: Configuration, demand: Demand, cores: float, busy: float) -> float:
+    """Requests/s of `busy` loops that block and then want the CPU, a whole number or between two.
+
+    While some are blocked the others share the CPU, so cores idle now and then well before there
+    are fewer loops than it takes to fill them. Infinite for what does not block.
+    """
+    if config.worker_class.kind != "loop" or not demand.blocked_s:
+        return math.inf
+    _, held, most = station(config, demand, cores, config.workers)
+    computing = held - demand.blocked_s
+
+    def served(loops: int) -> float:
+        return closed_throughput(loops, demand.blocked_s, lambda j: min(j / computing, most))
+
+    whole, part = divmod(busy, 1)
+    less = served(int(whole))
+    return less + part * (served(int(whole) + 1) - less) if part else less
 
 
 def expected(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
@@ -195,7 +215,12 @@ def _spread(
     even = pooled(config, demand, cores, concurrency)
     balanced = spread.expected(rates, config.workers, math.inf)
     set_right = max(1.0, even / balanced)
-    return set_right * spread.expected(rates, config.workers, concentration, even / set_right)
+    rate = set_right * spread.expected(rates, config.workers, concentration, even / set_right)
+    if not demand.blocked_s:
+        return rate
+    _, held, _ = station(config, demand, cores, concurrency)
+    busy = held * set_right * spread.expected(rates, config.workers, concentration)
+    return min(rate, _by_turns(config, demand, cores, min(busy, config.workers)))
 
 
 def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
@@ -211,7 +236,7 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
         return math.inf
     if kind == "threads":
         return THREADS
-    _, held, _ = _station(config, demand, cores, concurrency)
+    _, held, _ = station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     free = max(1e-3, 1 - even * held / config.workers)
     awake = IDLE_LOOPS * min(cores, config.workers) / math.sqrt(config.workers)
@@ -220,7 +245,7 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
 
 def _alone(config: Configuration, demand: Demand, cores: float, concurrency: int) -> list[float]:
     """Requests/s of one worker that holds 0, 1, ..., `concurrency` connections."""
-    delay, held, _ = _station(config, demand, cores, concurrency)
+    delay, held, _ = station(config, demand, cores, concurrency)
     slots = config.slots(demand, concurrency)
     delay += demand.hop_s if slots >= concurrency else 0.0
     return spread.alone(concurrency, delay, max(held, demand.cpu_s / cores), slots)
@@ -241,40 +266,3 @@ def throughput(config: Configuration, demand: Demand, cores: float, concurrency:
         min(middle, pinned(config, worst, cores, concurrency)),
         max(middle, min(ceiling, pooled(config, best, cores, concurrency))),
     )
-
-
-def response_at_rate(
-    quantile: float, config: Configuration, demand: Demand, cores: float, rate_rps: float
-) -> Bracket | None:
-    """The `quantile` of response time (s) under Poisson arrivals at `rate_rps`.
-
-    Low is a single queue in front of all workers (M/M/c), high a random split over them, each
-    with a queue of its own. None above 90 % utilisation, where tails are not predicted.
-    """
-    demand = demand.under(config.worker_class)
-    together = _response(quantile, config, demand, cores, rate_rps)
-    share = replace(config, workers=1)
-    apart = _response(quantile, share, demand, cores / config.workers, rate_rps / config.workers)
-    if config.worker_class.kind == "one":
-        apart = together
-    if together is None or apart is None:
-        return None
-    high = max(together, apart)
-    return Bracket((together + high) / 2, together, high)
-
-
-def _response(
-    quantile: float, config: Configuration, demand: Demand, cores: float, rate_rps: float
-) -> float | None:
-    _, held, most = _station(config, demand, cores, config.workers)
-    capacity = min(config.workers / held, most)
-    servers = max(1, int(capacity * held + 1e-9))
-    stations = [(servers, servers / capacity)]
-    if config.worker_class.kind != "loop":
-        stations.append((config.workers * config.threads, demand.total_s))
-    queued = 0.0
-    for count, service_s in stations:
-        if rate_rps * service_s > TAIL_UTILISATION * count:
-            return None
-        queued += wait_quantile(quantile, rate_rps, count, service_s) or 0.0
-    return demand.total_s + queued

@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from advisor.model.capacity import Configuration, response_at_rate, throughput
+from advisor.model.capacity import Configuration, throughput
 from advisor.model.classes import OFFERED, named
 from advisor.model.constraints import broken, nothing
 from advisor.model.queueing import bound
+from advisor.model.response import response_at_rate
 from advisor.model.space import configurations, one_more, rate_of, smallest
 
 if TYPE_CHECKING:

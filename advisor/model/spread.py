@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from operator import mul
 
 
 def alone(population: int, delay_s: float, held_s: float, slots: int) -> list[float]:
@@ -59,14 +60,12 @@ def _moments(rates: list[float], workers: int, concentration: float) -> tuple[fl
     """
     population = len(rates) - 1
     shares = shares_of_one(population, workers, concentration)
-    usual = population / workers
-    mean = sum(share * rate for share, rate in zip(shares, rates, strict=True))
-    held = rated = both = 0.0
-    for number, (share, rate) in enumerate(zip(shares, rates, strict=True)):
-        held += share * (number - usual) ** 2
-        rated += share * (rate - mean) ** 2
-        both += share * (number - usual) * (rate - mean)
-    residual = max(0.0, rated - (both * both / held if held else 0.0))
+    weighted = list(map(mul, shares, rates))
+    mean, usual, total = sum(weighted), population / workers, workers * concentration
+    held = usual * (1 - 1 / workers) * (population + total) / (1 + total)
+    rated = sum(map(mul, weighted, rates)) - mean * mean
+    both = sum(map(mul, weighted, range(population + 1))) - usual * mean
+    residual = max(0.0, rated - both * both / held)
     return workers * mean, workers * math.sqrt(residual / (workers - 1))
 
 

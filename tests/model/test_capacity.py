@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +13,9 @@ from advisor.model.capacity import (
     CROWDED,
     Configuration,
     Demand,
+    expected,
     pinned,
     pooled,
-    response_at_rate,
     throughput,
 )
 from advisor.model.classes import ASGI, CLASSES, GTHREAD, SYNC, UVICORN_WORKER, WorkerClass
@@ -196,27 +199,27 @@ def test_a_downstream_ceiling_caps_the_prediction() -> None:
     assert throughput(Configuration(GTHREAD, 2, 64), capped, 2, 64).value == 300
 
 
-def test_a_tail_at_a_rate_grows_with_it_and_ends_at_saturation() -> None:
-    config = Configuration(UVICORN_WORKER, 2)
-    demand = Demand(0.010, 0.010, 0.010, 0.020, measured_as=UVICORN_WORKER)
-    calm, busy = (response_at_rate(0.99, config, demand, 2, rate) for rate in (20, 150))
-    assert calm is not None
-    assert busy is not None
-    assert 0.030 <= calm.low < busy.low <= busy.high
-    assert response_at_rate(0.99, config, demand, 2, 190) is None
+def loops_that_block(loops: int, blocked_s: float, cpu_s: float, cores: int) -> float:
+    """Requests/s of loops that block and then want a core, drawn one event after the other."""
+    draw, now, served = random.Random(3), 0.0, 0
+    woken = [(draw.expovariate(1 / blocked_s), loop) for loop in range(loops)]
+    heapq.heapify(woken)
+    free = [0.0] * cores
+    while served < 20_000:
+        wants, loop = heapq.heappop(woken)
+        now = max(wants, heapq.heappop(free)) + draw.expovariate(1 / cpu_s)
+        heapq.heappush(free, now)
+        heapq.heappush(woken, (now + draw.expovariate(1 / blocked_s), loop))
+        served += 1
+    return served / now
 
 
-def test_the_tail_of_a_single_worker_is_that_of_one_queue() -> None:
-    config = Configuration(UVICORN_WORKER, 1)
-    demand = Demand(0.010, 0.010, 0.010, 0.0, measured_as=UVICORN_WORKER)
-    seen = response_at_rate(0.99, config, demand, 1, 80)
-    assert seen is not None
-    # 10 ms of service and the M/M/1 wait: ln(0.8 / 0.01) / 20.
-    assert seen.value == pytest.approx(0.010 + 0.2191, rel=1e-3)
-    assert seen.low == seen.high
-
-
-def test_slots_queue_too() -> None:
-    waiting = Demand(0.0005, 0.0005, 0.0005, 0.040, measured_as=SYNC)
-    assert response_at_rate(0.99, Configuration(SYNC, 2), waiting, 2, 60) is None
-    assert response_at_rate(0.99, Configuration(SYNC, 8), waiting, 2, 60) is not None
+@pytest.mark.parametrize("workers", [8, 20, 25, 40])
+def test_loops_that_block_leave_cores_idle_before_they_are_too_few(workers: int) -> None:
+    demand = Demand(0.0017, 0.0017, 0.0017, 0.0, blocked_s=0.020, measured_as=UVICORN_WORKER)
+    crowded = 0.0017 * (1 + CROWDED * (1 - 2 / workers))
+    seen = loops_that_block(workers, 0.020, crowded, 2)
+    config = Configuration(UVICORN_WORKER, workers)
+    assert pooled(config, demand, 2, 500) == pytest.approx(seen, rel=0.03)
+    # Fewer connections reach fewer of the loops: some hold none.
+    assert expected(config, demand, 2, 2 * workers) < 0.99 * pooled(config, demand, 2, 2 * workers)

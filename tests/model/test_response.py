@@ -1,0 +1,35 @@
+"""Response times at a rate of arrivals: what is known exactly, and where nothing is said."""
+
+from __future__ import annotations
+
+import pytest
+
+from advisor.model.capacity import Configuration, Demand
+from advisor.model.classes import SYNC, UVICORN_WORKER
+from advisor.model.response import response_at_rate
+
+
+def test_a_tail_at_a_rate_grows_with_it_and_ends_at_saturation() -> None:
+    config = Configuration(UVICORN_WORKER, 2)
+    demand = Demand(0.010, 0.010, 0.010, 0.020, measured_as=UVICORN_WORKER)
+    calm, busy = (response_at_rate(0.99, config, demand, 2, rate) for rate in (20, 150))
+    assert calm is not None
+    assert busy is not None
+    assert 0.030 <= calm.low < busy.low <= busy.high
+    assert response_at_rate(0.99, config, demand, 2, 190) is None
+
+
+def test_the_tail_of_a_single_worker_is_that_of_one_queue() -> None:
+    config = Configuration(UVICORN_WORKER, 1)
+    demand = Demand(0.010, 0.010, 0.010, 0.0, measured_as=UVICORN_WORKER)
+    seen = response_at_rate(0.99, config, demand, 1, 80)
+    assert seen is not None
+    # 10 ms of service and the M/M/1 wait: ln(0.8 / 0.01) / 20.
+    assert seen.value == pytest.approx(0.010 + 0.2191, rel=1e-3)
+    assert seen.low == seen.high
+
+
+def test_slots_queue_too() -> None:
+    waiting = Demand(0.0005, 0.0005, 0.0005, 0.040, measured_as=SYNC)
+    assert response_at_rate(0.99, Configuration(SYNC, 2), waiting, 2, 60) is None
+    assert response_at_rate(0.99, Configuration(SYNC, 8), waiting, 2, 60) is not None
