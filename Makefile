@@ -14,8 +14,13 @@ export PATH := /usr/sbin:/sbin:$(PATH)
 demo: setup
 	$(BIN)/advisor demo
 
+# Side by side what loads nothing; then, one after the other, what measures or is timed.
+RENDERED := tests/matrix tests/render
+PYTEST := ADVISOR_CADDY="$$(sh scripts/daemons.sh)/caddy-2.11/bin/caddy" $(BIN)/pytest
 test: lint daemons
-	ADVISOR_CADDY="$$(sh scripts/daemons.sh)/caddy-2.11/bin/caddy" $(BIN)/pytest
+	$(PYTEST) -n 2 -m "not daemon" $(RENDERED:%=--ignore=%)
+	$(PYTEST) -n 2 $(RENDERED)
+	$(PYTEST) -m daemon $(RENDERED:%=--ignore=%)
 
 # Every combination that users pick from, each accepted by the daemons of Debian 12 and 13.
 matrix: daemons

@@ -56,7 +56,7 @@ def _moments(rates: list[float], workers: int, concentration: float) -> tuple[fl
 
     The number of connections is fixed, so what a rate has of a straight line in them adds up to
     a constant: only the residuals vary. Those of two workers correlate by 1 / (w - 1)^2 where they
-    are squares of normal deviates, which gives the factor w^2 / (w - 1); exact for two workers.
+    are squares of normal deviates, which gives the factor w^2 / (w - 1).
     """
     population = len(rates) - 1
     shares = shares_of_one(population, workers, concentration)
@@ -71,7 +71,7 @@ def _moments(rates: list[float], workers: int, concentration: float) -> tuple[fl
 
 def _mean_below(most: float, mean: float, deviation: float) -> float:
     """E[min(X, most)] of a normal X (Clark 1961, the greatest of two variables, turned round)."""
-    if math.isinf(most) or deviation < 1e-9 * mean:
+    if math.isinf(most) or deviation <= 1e-9 * mean:
         return min(mean, most)
     above = (mean - most) / deviation
     beyond = math.erfc(-above / math.sqrt(2)) / 2
