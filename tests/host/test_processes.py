@@ -88,11 +88,15 @@ def test_a_command_line_and_what_titles_make_of_it(raw: bytes, words: tuple[str,
 
 
 def test_words_that_are_no_text_are_read() -> None:
-    code = "import sys; sys.stdin.read()"
+    code = "import sys; print('up', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [os.fsencode(sys.executable), b"-c", code.encode(), b"caf\xe9\x1b[2J"],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as process:
+        # For a moment of its exec(2) a process has no words at all.
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
         assert processes.table()[process.pid].argv[-1] == "caf\ufffd\ufffd[2J"
 
 
