@@ -94,10 +94,12 @@ def test_the_limiter_of_real_apps(
         assert abs(seen.blocked_per_request_s.value - blocked_s) < 0.004
     assert seen.limiter.evidence.get("canary") == ("serialised" if is_blocked else None)
     open_loop = seen.throughput.open_loop
-    assert open_loop is not None
-    assert open_loop.errors == 0
-    assert open_loop.mean_s is not None
-    assert open_loop.mean_s.value >= 0.9 * (wait_s + seen.cpu_per_request_s.low)
+    if open_loop is None:  # a machine whose cores the app took keeps no schedule, and says so
+        assert any("of the requests late" in gap.why for gap in seen.unknown), seen.unknown
+    else:
+        assert open_loop.errors == 0
+        assert open_loop.mean_s is not None
+        assert open_loop.mean_s.value >= 0.9 * (wait_s + seen.cpu_per_request_s.low)
     assert seen.threads is not None
     in_pool = seen.threads.others_s.value > 0.05 * seen.threads.main_s.value
     assert in_pool == (route == "/threads")
