@@ -59,7 +59,7 @@ def threads(seen: Observation, load: Load | None) -> ThreadDemand | None:
     if load is None or seen.server is None or any(w.main_cpu is None for w in load.windows):
         return None
     main = [w.main_cpu or 0.0 for w in load.windows]
-    rest = [max(0.0, w.server_cpu_s - (w.main_cpu or 0.0)) for w in load.windows]
+    rest = [w.pool_cpu_s or 0.0 for w in load.windows]
     completed = [w.completed for w in load.windows]
     parts = [statistics.ratio(part, completed, n=load.completed) for part in (main, rest)]
     return ThreadDemand(main_s=parts[0], others_s=parts[1]) if parts[0] and parts[1] else None

@@ -51,6 +51,11 @@ class Window:
         """CPU seconds of all the server's processes."""
         return sum(self.server_cpu.values())
 
+    @property
+    def pool_cpu_s(self) -> float | None:
+        """CPU seconds of all threads but the main ones; None where they are not told apart."""
+        return None if self.main_cpu is None else max(0.0, self.server_cpu_s - self.main_cpu)
+
 
 def window(
     before: Reading,
@@ -183,10 +188,9 @@ class Load:
     @property
     def pool_cores(self) -> float:
         """CPU seconds a second of all threads but the main ones; none where that is hidden."""
-        known = [w for w in self.windows if w.main_cpu is not None]
-        used = sum(max(0.0, w.server_cpu_s - (w.main_cpu or 0.0)) for w in known)
+        known = [w for w in self.windows if w.pool_cpu_s is not None]
         seconds = sum(w.seconds for w in known)
-        return used / seconds if seconds else 0.0
+        return sum(w.pool_cpu_s or 0.0 for w in known) / seconds if seconds else 0.0
 
     def blocked_low(self, pid: int) -> float:
         """At least this share of the time a process's main thread blocked itself, by samples.

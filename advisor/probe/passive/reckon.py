@@ -112,7 +112,7 @@ def threads(seen: Seen) -> ThreadDemand | None:
     if seen.server is None or not seen.requests or any(w.main_cpu is None for w in windows):
         return None
     main = [w.main_cpu or 0.0 for w in windows]
-    rest = [max(0.0, w.server_cpu_s - used) for w, used in zip(windows, main, strict=True)]
+    rest = [w.pool_cpu_s or 0.0 for w in windows]
     parts = [statistics.ratio(part, _requests(seen), n=seen.requests) for part in (main, rest)]
     return ThreadDemand(main_s=parts[0], others_s=parts[1]) if parts[0] and parts[1] else None
 
