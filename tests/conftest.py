@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 import advisor
+from tests import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each of several workers has its own loopback; who is not root may not, and shares one."""
+    if hasattr(config, "workerinput") and os.geteuid() == 0:
+        loopback.own()
 
 
 @pytest.fixture(scope="session")
