@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -39,7 +40,7 @@ def traces(name: str) -> list[str]:
     said = {
         "mount": Path("/proc/self/mounts").read_text().splitlines(),
         "group": [str(path) for top in hierarchies() for path in top.iterdir()],
-        "interface": [str(path) for path in Path("/sys/class/net").iterdir()],
+        "interface": [name for _, name in socket.if_nameindex()],
         "namespace": [str(path) for path in Path("/run/netns").iterdir()],
         "folder": [str(path) for path in the_lab.PLACE.iterdir()],
         "process": [],
