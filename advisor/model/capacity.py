@@ -238,7 +238,8 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
         return THREADS
     _, held, _ = station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
-    free = max(1e-3, 1 - even * held / config.workers)
+    # One that blocks is away from its socket until the burst of connections is over.
+    free = max(1e-3, (1 - even * held / config.workers) * (1 - demand.blocked_s / held))
     awake = IDLE_LOOPS * min(cores, config.workers) / math.sqrt(config.workers)
     return min(BUSY_LOOPS * cores / config.workers, awake / free**3)
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import NothingFeasible
-from advisor.model.capacity import Demand, throughput
-from advisor.model.choose import choose, fall_back
+from advisor.model.capacity import Configuration, Demand, throughput
+from advisor.model.choose import Candidate, _pick, choose, fall_back
 from advisor.model.classes import (
     GTHREAD,
     OFFERED,
@@ -230,3 +230,13 @@ def test_what_a_proxy_takes_is_not_there_for_the_app() -> None:
     assert alone is not None
     assert beside is not None
     assert beside.value == pytest.approx(alone.value * 2 / 3, rel=0.02)
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.95, True), (0.93, False)])
+def test_another_class_at_half_the_memory_has_to_come_within_six_percent(
+    share: float, *, taken: bool
+) -> None:
+    served = Candidate(Configuration(SYNC, 47), 1500, 1150 * MIB)
+    smaller = Candidate(Configuration(GTHREAD, 3, 32), 1500 * share, 100 * MIB)
+    picked = _pick([served, smaller], WAITING, LIMITS)
+    assert picked is (smaller if taken else served)

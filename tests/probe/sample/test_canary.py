@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from pathlib import Path
@@ -202,3 +203,33 @@ def test_what_serialised_means(beside: float, serialised: bool) -> None:
     seen = Canary(pid=1, alone_s=0.01, beside_s=beside, samples=9)
     assert seen.serialised is serialised
     assert seen.held_s == pytest.approx(min(0.01, max(0.0, beside - 0.01)))
+
+
+def test_a_host_that_slows_down_meanwhile_is_no_blocked_loop() -> None:
+    """An awaiting server that takes twice as long from the sixteenth request on."""
+    served = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                served += 1
+                await asyncio.sleep(0.010 if served < 16 else 0.020)
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the canary has gone
+        finally:
+            writer.close()
+
+    async def fly_beside() -> Canary | None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            endpoint = address.resolve(f"http://127.0.0.1:{port}/")
+            found = await canary(endpoint, (os.getpid(),), get("/"), ours=set())
+            await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+            return found
+
+    seen = asyncio.run(fly_beside())
+    assert seen is not None
+    assert served > 40
+    assert not seen.serialised, seen
