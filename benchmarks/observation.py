@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from advisor.demo.processes import free_port, program, running
 from advisor.probe import Allowed, Choice, observe_app, probe
 from advisor.render.stage import main_conf
-from benchmarks.measurement import APPS, Case, connections_of
+from benchmarks.measurement.cases import APPS, Case
+from benchmarks.measurement.rows import connections_of
 from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import Figure, show
 

@@ -83,7 +83,7 @@ def test_the_limiter_of_real_apps(
     assert sum(worker.share_ratio or 0 for worker in seen.workers) == pytest.approx(1, abs=0.15)
     assert seen.wait_per_request_s is not None
     # One stall of the machine among 72 lone requests moves the mean by 2 ms and more, and widens
-    # the interval: that is held to the limit here, and the value by benchmarks/measurement.py.
+    # the interval: that is held to the limit here, and the value by benchmarks/measurement.
     near = max(0.002, 0.1 * wait_s)
     assert seen.wait_per_request_s.low - near < wait_s < seen.wait_per_request_s.high + near
     if is_blocked is None:

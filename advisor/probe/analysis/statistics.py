@@ -67,7 +67,7 @@ def between_loads(utilisation: float, cpu_s: float) -> float:
 
     The less busy the processes, the more requests find them asleep, and what waking up costs
     differs from minute to minute, with the same client on the same launch
-    (benchmarks/measurement.py prints how far its reference differs from itself). `utilisation`
+    (benchmarks/measurement prints how far its reference differs from itself). `utilisation`
     is of the cores that they could use, 0 to 1; `cpu_s` a request's CPU seconds.
 
     >>> round(between_loads(1.0, 0.001), 3), round(between_loads(0.0, 0.001), 3)

@@ -1,0 +1,92 @@
+"""How fast the machine is while something is measured: what a fixed piece of work takes of CPU.
+
+    python -m benchmarks.pace      (a line for each piece: when, and its CPU seconds)
+
+A virtual machine's cores give half as much from one minute to the next, so two loads apart in time
+differ by more than what they are compared for. A piece is Python and system calls, as a request
+is; one every `EVERY_S` takes about 2 % of one core.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EVERY_S = 0.25
+# Rounds of a piece, after as many again as it takes to warm the caches that others have filled.
+ROUNDS, WARM_UP = 150, 60
+DOCUMENT = {"rows": [{"id": number, "name": f"row {number}", "price": 1.5} for number in range(12)]}
+
+
+def work(one: socket.socket, other: socket.socket, rounds: int) -> float:
+    """CPU seconds that so many rounds take of this thread."""
+    began = time.thread_time()
+    for _ in range(rounds):
+        one.send(json.dumps(DOCUMENT).encode())
+        rows = json.loads(other.recv(65536))["rows"]
+        sorted(rows, key=lambda row: (row["price"], -row["id"]))
+    return time.thread_time() - began
+
+
+class Pace:
+    """The pieces done so far by the process that does them."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def during(self, began: float, ended: float) -> float:
+        """CPU seconds of a piece between two times of the monotonic clock: the lower quartile.
+
+        Not the median, for a piece on a core that had slept, or beside a full one, takes up to
+        twice as long, and that is no more the machine's speed. `ValueError` for fewer than two.
+        """
+        lines = (line.split() for line in self._log.read_text().splitlines(keepends=True))
+        pieces = [
+            float(line[1]) for line in lines if len(line) == 2 and began <= float(line[0]) <= ended
+        ]
+        if len(pieces) < 2:
+            raise ValueError("too few pieces of work were done meanwhile: the load was too short")
+        return statistics.quantiles(pieces, n=4)[0]
+
+
+@contextmanager
+def pace(cpu: int | None = None) -> Iterator[Pace]:
+    """Pieces of work while the `with` lasts, on one CPU where it is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "pieces"
+        words = [sys.executable, "-m", "benchmarks.pace", *([str(cpu)] if cpu is not None else [])]
+        with log.open("w") as out:
+            process = subprocess.Popen(words, stdout=out)
+        try:
+            yield Pace(log)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def main() -> None:
+    """Do pieces, and print them, until ended."""
+    if len(sys.argv) > 1:
+        os.sched_setaffinity(0, {int(sys.argv[1])})
+    with_itself = socket.socketpair()
+    while True:
+        work(*with_itself, WARM_UP)
+        spent = work(*with_itself, ROUNDS)
+        print(f"{time.monotonic():.3f} {spent:.6f}", flush=True)
+        time.sleep(EVERY_S)
+
+
+if __name__ == "__main__":
+    main()
