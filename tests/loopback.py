@@ -17,7 +17,10 @@ SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1  # netdevice(7)
 
 
 def own() -> None:
-    """Give this process, and all that it starts, a new network namespace; `OSError` if refused."""
+    """Give this process, and all that it starts, a new network namespace.
+
+    Raises `PermissionError` for who is not root, and for root in most containers.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

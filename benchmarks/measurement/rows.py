@@ -70,13 +70,14 @@ class Row:
         """The run as a line of the table."""
         error = "-" if self.wait_error_s is None else f"{self.wait_error_s * 1e3:+.2f} ms"
         missed = ", ".join(self.problems())
+        why = f" ({self.seen.limiter.why})" if "verdict" in missed else ""
         return (
             f"  {self.case.name:<26} {self.seen.limiter.verdict:<19} "
             f"{self.reference_s * 1e6:>7.0f} µs {self.unsteady:>5.0%} "
             f"{self.cpu_ratio:>6.2f} {self.width:>6.1%} "
             f"{'yes' if self.held else 'no':>4} {error:>10} "
             f"{connections_of(self.seen):>5} {self.seen.cost.requests:>8,} "
-            f"{self.seen.cost.server_cpu_s or 0:>5.1f} s  {missed and 'MISSED: ' + missed}"
+            f"{self.seen.cost.server_cpu_s or 0:>5.1f} s  {missed and 'MISSED: ' + missed}{why}"
         )
 
 

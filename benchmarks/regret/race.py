@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from dataclasses import dataclass
+from operator import truediv
 from typing import TYPE_CHECKING
 
 from advisor import files
@@ -19,7 +20,7 @@ from advisor.recommend import recommend
 from advisor.selection import servers_for
 from benchmarks.regret.formulas import naive
 from benchmarks.regret.launch import CONNECTIONS, started
-from benchmarks.regret.points import SLACK, Config, levelled
+from benchmarks.regret.points import SLACK, Config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -112,7 +113,7 @@ def _intent(case: Case) -> Intent | None:
 
 
 class Race:
-    """Configurations of a case that are launched in turns: each once a round, in another order.
+    """Ours and its rivals, that are launched in turns: each once a round, in another order.
 
     Launches of one configuration differ by more than most configurations do.
     """
@@ -137,14 +138,18 @@ class Race:
 
     @property
     def doubt(self) -> float:
-        """The largest standard error of a configuration's levelled rate, over that rate."""
-        seen = [[point.rps for point in points] for points in levelled(self.launched).values()]
-        if not seen or self.rounds < LEAST_ROUNDS:
+        """The standard error of what decides: the first configuration's rate over its best rival's.
+
+        Of the logarithms of both in each round, in which what the machine gave them cancels.
+        Others that serve less may differ from launch to launch as they like.
+        """
+        if self.rounds < LEAST_ROUNDS:
             return math.inf
-        return max(
-            statistics.stdev(each) / math.sqrt(len(each)) / (statistics.mean(each) or 1.0)
-            for each in seen
-        )
+        ours, *rivals = ([max(each.rps, 1e-3) for each in row] for row in self.launched.values())
+        if not rivals:
+            return 0.0
+        ratios = map(math.log, map(truediv, ours, max(rivals, key=statistics.median)))
+        return statistics.stdev(ratios) / math.sqrt(self.rounds)
 
 
 def settle(races: Sequence[Race], *, ends: float) -> None:

@@ -238,6 +238,18 @@ def test_what_time_is_left_goes_to_the_race_in_most_doubt() -> None:
     assert max(restless.doubt, wild.doubt) <= 0.01
 
 
+def test_a_rival_that_is_beaten_anyway_leaves_no_doubt() -> None:
+    turns = itertools.cycle((10, 80))
+    ours, rival, beaten = (Config("sync", size) for size in (1, 2, 3))
+    race = Race(
+        [ours, beaten, rival],
+        lambda config: point(config, next(turns) if config == beaten else 90 + config.workers),
+    )
+    for _ in range(2):
+        race.round()
+    assert race.doubt == pytest.approx(0)
+
+
 def test_a_race_that_is_late_ends_after_its_first_rounds() -> None:
     wild = running(100, 200)
     settle([wild], ends=0.0)
