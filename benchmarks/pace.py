@@ -1,6 +1,6 @@
 """How fast the machine is while something is measured: what a fixed piece of work takes of CPU.
 
-    python -m benchmarks.pace      (a line for each piece: when, and its CPU seconds)
+    python -m benchmarks.pace CPU      (a line for each piece: when, and its CPU seconds)
 
 A virtual machine's cores give half as much from one minute to the next, so two loads apart in time
 differ by more than what they are compared for. A piece is Python and system calls, as a request
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EVERY_S = 0.25
-# Rounds of a piece, after as many again as it takes to warm the caches that others have filled.
+# Rounds of a piece, and before it those that warm the caches which others have filled.
 ROUNDS, WARM_UP = 150, 60
 DOCUMENT = {"rows": [{"id": number, "name": f"row {number}", "price": 1.5} for number in range(12)]}
 
@@ -62,11 +62,11 @@ class Pace:
 
 
 @contextmanager
-def pace(cpu: int | None = None) -> Iterator[Pace]:
-    """Pieces of work while the `with` lasts, on one CPU where it is given."""
+def pace(cpu: int) -> Iterator[Pace]:
+    """Pieces of work on one CPU while the `with` lasts."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "pieces"
-        words = [sys.executable, "-m", "benchmarks.pace", *([str(cpu)] if cpu is not None else [])]
+        words = [sys.executable, "-m", "benchmarks.pace", str(cpu)]
         with log.open("w") as out:
             process = subprocess.Popen(words, stdout=out)
         try:
@@ -78,8 +78,7 @@ def pace(cpu: int | None = None) -> Iterator[Pace]:
 
 def main() -> None:
     """Do pieces, and print them, until ended."""
-    if len(sys.argv) > 1:
-        os.sched_setaffinity(0, {int(sys.argv[1])})
+    os.sched_setaffinity(0, {int(sys.argv[1])})
     with_itself = socket.socketpair()
     while True:
         work(*with_itself, WARM_UP)
