@@ -31,11 +31,11 @@ def status(layout: Layout) -> dict[str, Any]:
     journal = Journal(layout)
     problem = None
     try:
-        number = generations.current(layout)
-        apps = _apps(layout, number)
+        number, apps = _standing(layout)
     except Refused as error:
         number, apps, problem = None, {}, error.refusal.as_json()
     known = journal.committed()
+    listed = [_generation(layout, each, known) for each in generations.numbers(layout)]
     there = generations.numbers(layout)
     operations = journal.operations()
     last = next(reversed(operations), None)
@@ -44,7 +44,7 @@ def status(layout: Layout) -> dict[str, Any]:
         "schema": STATUS_SCHEMA,
         "current": number,
         "committed": max((each for each in known if each in there), default=None),
-        "generations": [_generation(layout, each, known) for each in there],
+        "generations": [each for each in listed if each["n"] in there],
         "operation": view(operations[last]) if last else None,
         "waiting": [one.who for one in requests.waiting(layout)],
         "holder": lock.holder(layout),
@@ -106,7 +106,7 @@ def check(request: Request, switch: Switch) -> dict[str, Any]:
 def _generation(layout: Layout, number: int, known: dict[int, str]) -> dict[str, Any]:
     try:
         installed = generations.installs(layout, number)
-    except Refused:
+    except (Refused, FileNotFoundError):
         installed = {}
     return {
         "n": number,
@@ -114,6 +114,20 @@ def _generation(layout: Layout, number: int, known: dict[int, str]) -> dict[str,
         "committed": number in known,
         "at": known.get(number),
     }
+
+
+def _standing(layout: Layout) -> tuple[int | None, dict[str, Any]]:
+    """What is current, and its apps; read again where it was swapped, and removed, meanwhile."""
+    while True:
+        number = generations.current(layout)
+        try:
+            apps = _apps(layout, number)
+        except (Refused, FileNotFoundError):
+            if generations.current(layout) == number:
+                raise
+        else:
+            if generations.current(layout) == number:
+                return number, apps
 
 
 def _apps(layout: Layout, number: int | None) -> dict[str, Any]:

@@ -33,6 +33,9 @@ from tests.deploy.switch.core.made import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from advisor.deploy.switch.documents import Install
     from advisor.deploy.switch.layout import Layout
 
 SHOP_SITE, SHOP_UNIT = SITE.format(app="shop"), UNIT.format(app="shop")
@@ -465,6 +468,42 @@ def test_an_unknown_group_is_named_before_anything_is_changed(layout: Layout) ->
     assert operation["reason"]["message"] == "the group no_such_group is not known on this host"
     assert live(layout) == before
     assert not list(layout.generations.iterdir())
+
+
+def test_a_generation_that_goes_while_the_status_reads_it_is_no_error(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied(layout, "1")
+    settled = status(layout)
+    generations.stage(layout, 2, {"shop": whole(tree(says="2"))}, 1)
+    generations.swap(layout, 2)
+    read_tree = generations.read_tree
+
+    def and_it_returns(folder: Path) -> dict[str, bytes]:
+        monkeypatch.setattr(generations, "read_tree", read_tree)
+        generations.swap(layout, 1)
+        generations.discard(layout, 2)
+        return read_tree(folder)
+
+    monkeypatch.setattr(generations, "read_tree", and_it_returns)
+    assert status(layout) == settled
+
+
+def test_a_generation_that_goes_while_it_is_listed_is_left_out(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied(layout, "1")
+    settled = status(layout)
+    generations.stage(layout, 2, {"shop": whole(tree(says="2"))}, 1)
+    installs = generations.installs
+
+    def and_it_goes(layout: Layout, number: int | None) -> dict[str, Install]:
+        if number == 2:
+            generations.discard(layout, 2)
+        return installs(layout, number)
+
+    monkeypatch.setattr(generations, "installs", and_it_goes)
+    assert status(layout) == settled
 
 
 def test_a_dangling_current_is_refused_and_mended_by_a_whole_rollback(layout: Layout) -> None:
