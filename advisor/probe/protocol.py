@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from advisor.probe.analysis.gaps import BUSY_HOST_CORES
-from advisor.probe.analysis.limiters import SATURATED
+from advisor.probe.analysis.limiters.processor import SATURATED
 from advisor.probe.analysis.observation import (
     Load,
     Observation,

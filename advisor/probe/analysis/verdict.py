@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.probe.analysis.limiters import TESTS, unknown
+from advisor.probe.analysis.limiters import TESTS
+from advisor.probe.analysis.limiters.saying import unknown
 
 if TYPE_CHECKING:
     from advisor.documents import Limiter, Scalar

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from advisor.documents import Limiter, Scalar, Verdict
-from advisor.probe.analysis.limiters import SATURATED
+from advisor.probe.analysis.limiters.processor import SATURATED
 from advisor.probe.analysis.verdict import MAX_ERRORS, MAX_STEAL
 
 if TYPE_CHECKING:

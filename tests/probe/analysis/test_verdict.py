@@ -233,6 +233,28 @@ def test_workers_that_are_always_ready_to_run_are_limited_by_cpu_however_they_ar
     assert judge(seen(sync, LONE, one_sided)).verdict != "cpu"
 
 
+def test_workers_that_wait_for_nobody_but_the_client_are_limited_by_cpu() -> None:
+    """Measured: 150 MB a worker, two of them beside the generator on two cores."""
+    sync = server("sync", 2)
+
+    def lone(rps: float, response_s: float, cores: tuple[float, ...]) -> Load:
+        once = load(1, rps, response_s=response_s, cores=cores)
+        return replace(once, windows=once.windows * 3)
+
+    alone = lone(1500, 0.00068, (0.5, 0.5))
+    top = load(16, 2800, response_s=0.0055, cores=(0.62, 0.6), client=0.45, queued=0.1)
+    limiter = judge(seen(sync, alone, top))
+    assert limiter.verdict == "cpu"
+    assert "waits for nothing but its 0.67 ms of CPU" in limiter.why
+    # One that waits may wait more under load; one worker leaves a core idle; and half idles.
+    waits_too = lone(1000, 0.001, (0.33, 0.33))
+    assert judge(seen(sync, waits_too, top)).verdict == "concurrency"
+    single = load(16, 1400, response_s=0.011, cores=(0.62,), client=0.45)
+    assert judge(seen(server("sync", 1), alone, single)).verdict == "concurrency"
+    half = load(16, 2000, response_s=0.0055, cores=(0.45, 0.45), client=0.45)
+    assert judge(seen(sync, alone, half)).verdict == "unknown"
+
+
 def test_connections_that_landed_badly_in_the_doubling_do_not_hide_a_full_cpu() -> None:
     last = load(16, 5000, response_s=0.002, cores=(0.99, 0.3))
     even = load(16, 8000, response_s=0.001, cores=(0.93, 0.92))
