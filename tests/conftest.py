@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 import advisor
 from tests import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# A deadline is an absolute time, and says more of the machine than of what is tested.
+settings.register_profile("advisor", deadline=None)
+settings.load_profile("advisor")
 
 
 def pytest_configure(config: pytest.Config) -> None:
