@@ -182,11 +182,13 @@ class ClassCost(Document):
 
     `cpu_s` is CPU seconds of the server's processes a request, `held_s` the seconds that one
     saturated worker is held by it: the reciprocal of its rate, without the time that the load had
-    its core (of two workers under Gunicorn).
+    its core (of two workers under Gunicorn). `wake_s` is what more CPU a request takes that comes
+    now and then, and wakes an idle worker up to cold caches; null where that was not measured.
     """
 
     cpu_s: Amount
     held_s: Amount
+    wake_s: Amount | None = None
 
 
 class Cost(Document):

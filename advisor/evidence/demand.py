@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from advisor.evidence.waking import waking
 from advisor.model.capacity import Demand
 from advisor.model.classes import ASGI, OFFERED, SYNC, calibrated, named
 from advisor.rules import versions
@@ -15,10 +16,6 @@ if TYPE_CHECKING:
     from advisor.documents import Component, Measurement
     from advisor.model.classes import WorkerClass
 
-# What a request that wakes its worker up costs more than one that finds it busy: likely, and at
-# most (see `_idleness`).
-LIKELY_WAKE_S = 0.00015
-MOST_WAKE_S = 0.00057
 # What a proxy on the same host adds to a response, and takes of the CPU: measured with nginx 1.22
 # and Caddy 2.6 before a route that does nothing, upstream connections kept. A response took 7 to
 # 16 and 36 to 44 µs longer on one connection; 9 to 21 and 35 to 39 µs of CPU on many.
@@ -88,18 +85,17 @@ def demand_of(
         (each for each in offered if measured_as and each.name == measured_as.name), measured_as
     )
     far = ELSEWHERE if elsewhere else 1.0
-    idle = _idleness(measurement)
-    wake = min(LIKELY_WAKE_S * idle, cpu.value / 2)
+    woken = waking(measurement, measured_as.name if measured_as else None, wait)
     own_limit = measurement.limiter.evidence.get("in_service_per_worker")
     return Demand(
-        cpu_s=cpu.value - wake,
-        cpu_low_s=max(cpu.low - MOST_WAKE_S * idle, cpu.value / 4) / far,
+        cpu_s=cpu.value - woken.paid_s,
+        cpu_low_s=max(cpu.low - woken.most_s, cpu.value / 4) / far,
         cpu_high_s=max(cpu.high, cpu.value) * far,
         wait_s=max(0.0, wait - blocked),
         blocked_s=blocked,
         measured_as=measured_as,
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
-        wake_s=wake,
+        wake_s=woken.wake_s,
         slots=max(1, round(own_limit)) if isinstance(own_limit, int | float) else None,
     )
 
@@ -115,24 +111,6 @@ def behind(demand: Demand, proxy: str, measurement: Measurement, *, own_budget: 
     slower = null.cpu_s / NULL_SYNC_S if null else 1.0
     hop_s, cpu_s = (slower * seconds for seconds in HOPS[proxy])
     return replace(demand, hop_s=hop_s, proxy_s=0.0 if own_budget else cpu_s)
-
-
-def _idleness(measurement: Measurement) -> float:
-    """How idle the CPU was as the demand was measured: 0 (half busy or more) to 1 (unused).
-
-    A worker that mostly waits wakes up to cold caches, and a request costs more than it will
-    on busy workers: FACTS has 790 µs at 20/s and 458 at 200/s for one that takes 224 back to
-    back. That is a cost of waking up, whatever the request computes: a Django page measured
-    at 880 µs on idle workers took 750 to 930 on busy ones.
-    """
-    seen = measurement.limiter.evidence
-    used, left = seen.get("server_cpu_cores"), seen.get("cpu_left_cores")
-    workers = measurement.target.workers
-    if not (isinstance(used, int | float) and isinstance(left, int | float) and workers):
-        return 0.0
-    most = min(left, workers)
-    idle = 1 - used / most if most > 0 else 0.0
-    return max(0.0, min(1.0, 2 * idle - 1))
 
 
 def _wait(measurement: Measurement) -> float | None:

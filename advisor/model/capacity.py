@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from advisor.model import spread
 from advisor.model.classes import CALIBRATED_THREADS
 from advisor.model.queueing import closed_throughput
+from advisor.model.waking import awake_s
 
 if TYPE_CHECKING:
     from advisor.model.classes import WorkerClass
@@ -44,6 +45,9 @@ CROWDED = 0.08
 # worker served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745
 # with 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
 THREAD_SWITCH_S = 0.000002
+# By how much a process's caches are others' when its turn comes after many: a Django page that took
+# 730 µs on busy threads took 900 of 24 to 47 sync workers.
+COLD_TURN_S = 0.00015
 # What a proxy takes for a request over a connection that it opens for it, over one that it keeps:
 # nginx 50 to 59 µs and 9 to 21.
 OPENED_ANEW = 3.7
@@ -60,9 +64,9 @@ class Demand:
     event loop, `blocked_s` off the CPU while holding it. `ceiling_rps` is what the app reached
     where something downstream stopped it, `slots` how many requests one worker's event loop
     takes on at once where a limit in the app's code (a thread limiter, a pool) stops it.
-    `wake_s` is CPU that was measured and taken off, because a busy worker does not wake up for
-    each request; one that serves a single request at a time always does. `hop_s` is what a
-    proxy in front adds to a response, `proxy_s` the CPU it takes from the same cores.
+    `wake_s` is what more CPU one takes that wakes a core up (waking.py): not part of `cpu_s`.
+    `hop_s` is what a proxy in front adds to a response, `proxy_s` the CPU it takes from the same
+    cores.
     """
 
     cpu_s: float
@@ -84,8 +88,6 @@ class Demand:
         does not vanish.
         """
         extra = worker_class.cost_s - self.measured_as.cost_s if self.measured_as else 0.0
-        if worker_class.kind == "one":
-            extra += self.wake_s
         low, mid, high = (
             max(cpu + extra, cpu / 5) for cpu in (self.cpu_low_s, self.cpu_s, self.cpu_high_s)
         )
@@ -95,7 +97,6 @@ class Demand:
             cpu_low_s=low,
             cpu_high_s=high,
             measured_as=worker_class,
-            wake_s=0,
         )
 
     def at(self, part: str, seconds: float) -> Demand:
@@ -106,6 +107,11 @@ class Demand:
             return replace(self, blocked_s=seconds)
         low, high = (each * seconds / self.cpu_s for each in (self.cpu_low_s, self.cpu_high_s))
         return replace(self, cpu_s=seconds, cpu_low_s=low, cpu_high_s=high)
+
+    def dearer(self, extra_s: float) -> Demand:
+        """The same request with so much more CPU, in which it has paid for waking up."""
+        low, mid, high = (cpu + extra_s for cpu in (self.cpu_low_s, self.cpu_s, self.cpu_high_s))
+        return replace(self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, wake_s=0)
 
     def mended(self) -> Demand:
         """The same request once its blocking calls are awaited and its own limit is raised."""
@@ -252,12 +258,34 @@ def _alone(config: Configuration, demand: Demand, cores: float, concurrency: int
     return spread.alone(concurrency, delay, max(held, demand.cpu_s / cores), slots)
 
 
+def woken(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Demand:
+    """The demand under the configuration's class, with what waking up adds at this load."""
+    priced = demand.under(config.worker_class)
+    _, held, most = station(config, priced, cores, concurrency)
+    cpu = awake_s(
+        priced.cpu_s,
+        priced.wake_s,
+        away_s=priced.total_s - priced.cpu_s,
+        inside=min(concurrency, config.workers * config.slots(priced, concurrency)),
+        cores=min(cores, config.workers),
+        most_rps=min(most, config.workers / held),
+    )
+    return priced.dearer(max(cpu - priced.cpu_s, _cold_turn(config, priced, cores)))
+
+
+def _cold_turn(config: Configuration, demand: Demand, cores: float) -> float:
+    """What a process pays that serves one request at a time, and has its turn after many others."""
+    if config.worker_class.kind != "one":
+        return 0.0
+    return min(demand.wake_s, COLD_TURN_S) * (1 - min(1.0, max(1.0, cores) / config.workers))
+
+
 def throughput(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Bracket:
     """Requests/s at `concurrency` in flight: what is expected, between pinned and pooled.
 
     The bracket also holds the interval of the measured CPU. `cores` is CPUs, fractions allowed.
     """
-    demand = demand.under(config.worker_class)
+    demand = woken(config, demand, cores, concurrency)
     ceiling = demand.ceiling_rps or math.inf
     best = replace(demand, cpu_s=demand.cpu_low_s)
     worst = replace(demand, cpu_s=demand.cpu_high_s)

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from advisor.model.capacity import Configuration, expected
+from advisor.model.capacity import Configuration, expected, woken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,7 +60,8 @@ def useful(config: Configuration, demand: Demand, limits: Constraints) -> int:
 
 def rate_of(config: Configuration, demand: Demand, limits: Constraints) -> float:
     """The middle of the predicted throughput, requests a second."""
-    return expected(config, demand.under(config.worker_class), limits.cores, limits.concurrency)
+    paid = woken(config, demand, limits.cores, limits.concurrency)
+    return expected(config, paid, limits.cores, limits.concurrency)
 
 
 def one_more(config: Configuration) -> Configuration:

@@ -42,8 +42,11 @@ def estimate(value: float, n: int = 1000) -> Estimate:
 def test_the_demand_of_the_example() -> None:
     demand = evidence.demand_of(MEASURED, "asgi")
     assert demand is not None
-    assert (demand.cpu_s, demand.wait_s, demand.blocked_s) == (0.00019, 0.0021, 0.0)
-    assert (demand.cpu_low_s, demand.cpu_high_s) == (0.000183, 0.000197)
+    # The cores hardly rested as it was measured.
+    assert demand.cpu_s == pytest.approx(0.00019, rel=0.001)
+    assert (demand.wait_s, demand.blocked_s) == (0.0021, 0.0)
+    assert demand.cpu_low_s == pytest.approx(0.000183, rel=0.01)
+    assert demand.cpu_high_s == 0.000197
     assert demand.measured_as is UVICORN_WORKER
     assert demand.ceiling_rps is None
 
@@ -61,9 +64,9 @@ def idling(used: float, workers: int = 5) -> Measurement:
     ("used", "workers", "planned"),
     [
         (1.9, 5, 0.00019),
-        (1.0, 5, 0.00019),
+        (1.0, 5, 0.000181),
         (1.0, 1, 0.00019),
-        (0.5, 5, 0.00019 - 0.000075),
+        (0.5, 5, 0.000165),
         (0.0, 5, 0.000095),  # never below half of what was measured
     ],
 )
@@ -73,7 +76,7 @@ def test_a_demand_measured_on_idle_workers_is_planned_lower(
     measurement = idling(used, workers)
     demand = evidence.demand_of(measurement, "asgi")
     assert demand is not None
-    assert demand.cpu_s == pytest.approx(planned)
+    assert demand.cpu_s == pytest.approx(planned, rel=0.01)
     assert demand.cpu_low_s <= min(0.000183, planned)
     assert demand.cpu_high_s == 0.000197
     said = [gap.what for gap in evidence.not_measured(measurement, demand)]

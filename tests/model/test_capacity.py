@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from advisor.model.capacity import (
     pinned,
     pooled,
     throughput,
+    woken,
 )
 from advisor.model.classes import ASGI, CLASSES, GTHREAD, SYNC, UVICORN_WORKER, WorkerClass
 
@@ -94,11 +96,26 @@ def test_another_class_is_priced_by_the_table() -> None:
     assert page.under(GTHREAD).under(SYNC).cpu_s == pytest.approx(page.cpu_s)
 
 
-def test_a_process_a_request_pays_for_waking_up_and_threads_do_not() -> None:
-    seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.00015)
-    assert seen.under(SYNC).cpu_s == pytest.approx(0.0009)
-    assert seen.under(SYNC).under(SYNC).cpu_s == pytest.approx(0.0009)
-    assert seen.under(GTHREAD).cpu_s == pytest.approx(0.00075 + GTHREAD.cost_s)
+def test_a_request_pays_for_waking_up_where_cores_rest() -> None:
+    seen = Demand(0.001, 0.0009, 0.0011, 0.020, measured_as=UVICORN_WORKER, wake_s=0.001)
+    one = Configuration(UVICORN_WORKER, 1)
+    few, many = woken(one, seen, 1, 1), woken(one, seen, 1, 500)
+    # 20 ms of rest for each request: five sixths of it.
+    assert few.cpu_s == pytest.approx(0.001 + 0.001 * 20 / 24, rel=0.01)
+    assert many.cpu_s == pytest.approx(0.001, rel=0.01)
+    assert few.wake_s == many.wake_s == 0
+    assert few.cpu_high_s - few.cpu_low_s == pytest.approx(0.0002)
+    blind = replace(seen, wake_s=0.0)
+    assert throughput(one, seen, 1, 1).value < throughput(one, blind, 1, 1).value
+
+
+def test_one_process_of_many_pays_though_no_core_rests() -> None:
+    seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.0003)
+    many = Configuration(SYNC, 48)
+    assert woken(many, seen, 2, 500).cpu_s == pytest.approx(0.00075 + 0.00015 * 46 / 48, rel=0.01)
+    threads = Configuration(GTHREAD, 2, 64)
+    paid = woken(threads, seen, 2, 500).cpu_s - seen.under(GTHREAD).cpu_s
+    assert paid == pytest.approx(0, abs=0.00001)
 
 
 @pytest.mark.parametrize(

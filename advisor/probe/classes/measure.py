@@ -25,7 +25,7 @@ from advisor.probe.load.tally import Caps
 from advisor.probe.sample import clocks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from advisor.probe.analysis.observation import Window
     from advisor.probe.classes.candidates import Candidate
@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 16
 WARM_S, RAMP_S, WINDOW_S, DRAIN_S = 0.3, 0.1, 0.25, 0.2
+# Requests that come one by one, so far apart that each finds its worker asleep.
+WAKES, ASLEEP_S = 8, 0.02
+TURN_S = RAMP_S + WINDOW_S + WAKES * ASLEEP_S
 # A virtual machine may give half as much from one second to the next: the classes take turns, and
 # the median of their windows counts.
-ROUNDS = 4
+ROUNDS = 3
 # Fewer say little; and a null app that cannot do two hundred a second has some other trouble.
 MIN_REQUESTS = 50
 # The server is ours, and some answer more than the 50,000 a second that the engine stops at.
@@ -60,6 +63,7 @@ class Load:
     server: Served
     engine: Engine
     seen: list[ClassCost] = field(default_factory=list)
+    woken: list[float] = field(default_factory=list)
     disturbed: LeftOut | None = None
 
     async def warm_up(self) -> None:
@@ -72,28 +76,41 @@ class Load:
         await self.engine.drain(patience_s=DRAIN_S)
 
     async def measure(self, quotas: list[Path]) -> None:
-        """One window more, unless something disturbs it."""
+        """One turn more, unless something disturbs it: a window under load, and some wake-ups."""
         pids, throttled = self.server.pids(), clocks.throttled_s(quotas)
         self.engine.run_at(CONNECTIONS)
         await asyncio.sleep(RAMP_S)
-        window = await _window(self.engine, pids)
+        window = await _window(self.engine, pids, asyncio.sleep(WINDOW_S))
         await self.engine.drain(patience_s=DRAIN_S)
+        wakes = await _window(self.engine, pids, self._wake())
         cores = os.cpu_count() or 1
         disturbed = disturbance(window, clocks.throttled_s(quotas) - throttled, host_cores=cores)
         if self.server.pids() != pids:
             disturbed = LeftOut("a process of it ended under way", BUSY)
         if disturbed is None:
             self.seen.append(reckoned(window, self.candidate.workers, host_cores=cores))
+            if wakes.completed:
+                self.woken.append(wakes.server_cpu_s / wakes.completed)
         self.disturbed = disturbed
+
+    async def _wake(self) -> None:
+        self.engine.open_loop(1)
+        for _ in range(WAKES):
+            await asyncio.sleep(ASLEEP_S)
+            self.engine.arrive(time.perf_counter())
+        await self.engine.drain(patience_s=DRAIN_S)
 
     @property
     def cost(self) -> ClassCost:
         """The median of its windows; raises `LeftOut` where none was undisturbed."""
         if not self.seen:
             raise self.disturbed or LeftOut("it was not measured", BUSY)
+        cpu_s = statistics.median(each.cpu_s for each in self.seen)
+        woken_s = statistics.median(self.woken) if self.woken else None
         return ClassCost(
-            cpu_s=statistics.median(each.cpu_s for each in self.seen),
+            cpu_s=cpu_s,
             held_s=statistics.median(each.held_s for each in self.seen),
+            wake_s=None if woken_s is None else round(max(0.0, woken_s - cpu_s), 9),
         )
 
 
@@ -112,14 +129,14 @@ async def costs_of(
         loads: list[Load] = []
         for turn, candidate in enumerate(candidates):
             left = len(candidates) - turn
-            spare_s = ends - time.perf_counter() - (len(loads) + left) * (RAMP_S + WINDOW_S)
+            spare_s = ends - time.perf_counter() - (len(loads) + left) * TURN_S
             try:
                 loads.append(await _begun(stack, candidate, interpreter, spare_s / left))
             except LeftOut as reason:
                 found[candidate.name] = reason
         for _ in range(ROUNDS):
             for load in list(loads):
-                if time.perf_counter() + RAMP_S + WINDOW_S > ends:
+                if time.perf_counter() + TURN_S > ends:
                     break
                 try:
                     await load.measure(quotas)
@@ -163,11 +180,11 @@ async def _closed(engine: Engine) -> None:
     await asyncio.sleep(0)  # lets the loop close the connections
 
 
-async def _window(engine: Engine, pids: tuple[int, ...]) -> Window:
+async def _window(engine: Engine, pids: tuple[int, ...], passes: Awaitable[None]) -> Window:
     tally = engine.tally
     seen, errors = len(tally.latencies), tally.errors
     before = clocks.read(pids)
-    await asyncio.sleep(WINDOW_S)
+    await passes
     after = clocks.read(pids)
     return window(before, after, tally.latencies[seen:], tally.errors - errors)
 

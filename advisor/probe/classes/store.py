@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from advisor.probe.classes.interpreter import Interpreter
 
 # Another number once the figures are measured in another way.
-SCHEMA: Final = "advisor/classes/4"
+SCHEMA: Final = "advisor/classes/5"
 MAX_AGE_S = 30 * 86400
 MAX_ENTRIES = 200
 MAX_BYTES = 1024**2
@@ -44,7 +44,7 @@ class Entry(Document):
 class Cache(Document):
     """Everything measured, by `key`."""
 
-    schema_: Literal["advisor/classes/4"] = Field(alias="schema")
+    schema_: Literal["advisor/classes/5"] = Field(alias="schema")
     entries: dict[str, Entry]
 
 

@@ -86,6 +86,8 @@ def test_the_classes_of_a_running_gunicorn(
     for cost in costs.values():
         assert 0 < cost.cpu_s < 0.02
         assert cost.cpu_s < 2 * cost.held_s < 0.04  # one worker: one interpreter lock
+        assert cost.wake_s is not None
+        assert 0 < cost.wake_s < 0.02
     assert below() == before
     assert list(temporary.iterdir()) == []
     lines: list[str] = []

@@ -1,0 +1,74 @@
+"""What waking up takes: by the lightest load where that tells it, else by a null app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from advisor import files
+from advisor.documents import ClassCost, Estimate, Measurement
+from advisor.evidence.waking import AGAIN, COLDER, LIKELY_WAKE_S, Waking, waking
+from advisor.model.waking import coldness
+
+MEASURED = files.read(Measurement, Path(__file__).parents[1] / "examples" / "measurement.json")
+WAITS_S = 0.020
+
+
+def measured(
+    cpu_s: float, used: float, *, lone_s: float | None = None, **costs: float | None
+) -> Measurement:
+    """On one core: a request took `cpu_s` while `used` of it computed, and `lone_s` 40 a second."""
+    evidence: dict[str, Any] = {"server_cpu_cores": used, "cpu_left_cores": 1.0}
+    step = MEASURED.throughput.steps[0].model_copy(
+        update={"cpu_per_request_s": lone_s, "server_cpu_cores": 40 * lone_s if lone_s else None}
+    )
+    return MEASURED.model_copy(
+        update={
+            "cpu_per_request_s": Estimate(value=cpu_s, low=cpu_s, high=cpu_s, n=1000),
+            "limiter": MEASURED.limiter.model_copy(update={"evidence": evidence}),
+            "throughput": MEASURED.throughput.model_copy(update={"steps": [step]}),
+            "class_costs": {
+                name: ClassCost(cpu_s=0.0001, held_s=0.0001, wake_s=wake)
+                for name, wake in costs.items()
+            },
+        }
+    )
+
+
+def test_a_busy_core_is_never_cold_and_a_resting_one_by_degrees() -> None:
+    colds = [coldness(seconds) for seconds in (0.0, 0.001, 0.004, 0.04, float("inf"))]
+    assert colds == sorted(colds)
+    assert (colds[0], colds[2], colds[-1]) == (0.0, 0.5, 1.0)
+
+
+def test_the_lightest_load_tells_what_waking_up_takes() -> None:
+    """A FastAPI route of the shared facts' kind: 0.9 ms on a full core, 2 ms at 40 a second."""
+    found = waking(measured(0.0009, 0.98, lone_s=0.002, sync=0.0001), "sync", WAITS_S)
+    assert found.paid_s < 0.00001
+    rest_s = 1 / 40 - 0.002
+    assert found.wake_s * coldness(rest_s) == pytest.approx(0.0011, rel=0.01)
+
+
+def test_a_null_app_tells_where_the_cores_always_rested() -> None:
+    resting = measured(0.002, 0.17, lone_s=0.0021, sync=0.0006, gthread=0.0005)
+    found = waking(resting, "sync", WAITS_S)
+    assert found.wake_s == pytest.approx(AGAIN * COLDER * 0.0006)
+    assert found.paid_s < 0.001  # never more than half of what was measured
+    assert waking(measured(0.001, 0.08, sync=0.0006), "sync", WAITS_S).paid_s == 0.0005
+    # One that waits for nothing is woken once. Another class stands for one without a figure.
+    assert waking(resting, "sync", 0.0).wake_s == pytest.approx(COLDER * 0.0006)
+    assert waking(resting, "gevent", 0.0).wake_s == pytest.approx(COLDER * 0.0006)
+
+
+def test_without_either_a_little_is_likely() -> None:
+    found = waking(measured(0.002, 0.17, sync=None), "sync", WAITS_S)
+    assert found.wake_s == LIKELY_WAKE_S
+    assert 0 < found.paid_s < found.wake_s < found.most_s
+
+
+def test_nothing_is_said_where_nobody_knows_how_the_cores_rested() -> None:
+    limiter = MEASURED.limiter.model_copy(update={"evidence": {}})
+    hidden = MEASURED.model_copy(update={"limiter": limiter})
+    assert waking(hidden, "sync", WAITS_S) == Waking(0.0, 0.0, 0.0)
