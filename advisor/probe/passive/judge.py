@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from advisor.documents import Limiter, Scalar, Verdict
 from advisor.probe.analysis.limiters.processor import SATURATED
+from advisor.probe.analysis.limiters.saying import limiter, unknown
+from advisor.probe.analysis.limiters.waiting import waits_outside
 from advisor.probe.analysis.verdict import MAX_ERRORS, MAX_STEAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from advisor.documents import Limiter, Scalar
     from advisor.probe.passive.seen import Seen
 
 ONE_CORE = 0.85
@@ -24,7 +26,7 @@ def judge(seen: Seen) -> Limiter:
     """The verdict on what an observation saw."""
     evidence: dict[str, Scalar] = {"requests_per_s": round(seen.rate_rps, 3)}
     if seen.server is None:
-        return _unknown("the server's processes are not known", evidence)
+        return unknown("the server's processes are not known", evidence)
     _, busiest = seen.busiest
     left = seen.cpu_left
     evidence |= {
@@ -36,11 +38,11 @@ def judge(seen: Seen) -> Limiter:
     if seen.slots_ratio is not None:
         evidence["slots_ratio"] = round(seen.slots_ratio, 4)
     if (why := _disturbed(seen)) is not None:
-        return _unknown(why, evidence)
+        return unknown(why, evidence)
     for test in _TESTS:
-        if (limiter := test(seen, evidence)) is not None:
-            return limiter
-    return _unknown(_not_at_its_limit(seen), evidence)
+        if (found := test(seen, evidence)) is not None:
+            return found
+    return unknown(_not_at_its_limit(seen), evidence)
 
 
 def _not_at_its_limit(seen: Seen) -> str:
@@ -52,15 +54,6 @@ def _not_at_its_limit(seen: Seen) -> str:
     used = seen.load.server_cores / seen.cpu_left if seen.cpu_left else 0.0
     used = max(used, seen.busiest[1], seen.slots_ratio or 0.0)
     return f"the app was not at its limit: utilisation was {used:.0%}"
-
-
-def _unknown(why: str, evidence: dict[str, Scalar]) -> Limiter:
-    return Limiter(verdict="unknown", confidence=0.0, why=why, evidence=evidence)
-
-
-def _limiter(verdict: Verdict, confidence: float, why: str, evidence: dict[str, Scalar]) -> Limiter:
-    bounded = round(min(0.99, max(0.0, confidence)), 2)
-    return Limiter(verdict=verdict, confidence=bounded, why=why, evidence=evidence)
 
 
 def _disturbed(seen: Seen) -> str | None:
@@ -82,13 +75,13 @@ def _cpu(seen: Seen, evidence: dict[str, Scalar]) -> Limiter | None:
         return None
     why = f"the workers used {used:.2f} of the {left:.2f} cores left to them"
     # Less sure than a probe, which sees the rate stop growing.
-    return _limiter("cpu", min(1.0, used / left) * 0.75, why, evidence)
+    return limiter("cpu", min(1.0, used / left) * 0.75, why, evidence)
 
 
 def _throttled(seen: Seen, evidence: dict[str, Scalar]) -> Limiter | None:
     if seen.load.throttled_s < MAX_THROTTLED * seen.load.seconds:
         return None
-    return _unknown(
+    return unknown(
         f"a CPU quota held the server back for {seen.load.throttled_s:.1f} s, though it used "
         "less than the quota on average",
         evidence,
@@ -101,17 +94,8 @@ def _blocked(seen: Seen, evidence: dict[str, Scalar]) -> Limiter | None:
     waits = seen.load.waits
     if seen.event_loops is None or pid is None or waits is None or not waits.readable:
         return None
-    blocked, samples = waits.blocked(pid)
-    low = seen.load.blocked_low(pid)
-    if low < 0.2 or low + seen.load.cores_of(pid) < 0.7:
-        return None
-    where = waits.where(pid)
-    evidence |= {"blocked_ratio": round(blocked / samples, 3), "wait_channel": where}
-    why = (
-        f"the event loop's thread spent {blocked / samples:.0%} of the time waiting in {where}, "
-        "outside its selector: meanwhile its worker serves nobody else"
-    )
-    return _limiter("event-loop-blocked", 0.5 + low / 2, why, evidence)
+    found = waits_outside(seen.load, pid, evidence)
+    return limiter("event-loop-blocked", found.sure, found.why, evidence) if found else None
 
 
 def _one_core_each(seen: Seen, evidence: dict[str, Scalar]) -> Limiter | None:
@@ -126,11 +110,11 @@ def _one_core_each(seen: Seen, evidence: dict[str, Scalar]) -> Limiter | None:
             f"{len(full)} of {len(workers)} workers are busy all the time while others idle: "
             "kept-alive connections pin the work to them"
         )
-        return _limiter("concurrency", 0.6, why, evidence)
+        return limiter("concurrency", 0.6, why, evidence)
     many = "its one worker" if len(full) == 1 else f"each of the {len(full)} workers"
     left = seen.cpu_left - seen.load.server_cores
     why = f"{many} fills one core and {left:.1f} more are left: more workers would use them"
-    return _limiter("concurrency", 0.75, why, evidence)
+    return limiter("concurrency", 0.75, why, evidence)
 
 
 _TESTS: tuple[Callable[[Seen, dict[str, Scalar]], Limiter | None], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advisor.probe.analysis.limiters.saying import limiter, unknown
@@ -13,6 +14,29 @@ if TYPE_CHECKING:
 THREAD_TOKENS = 40  # AnyIO's default limiter, per worker
 
 
+@dataclass(frozen=True)
+class Outside:
+    """That an event loop's thread waits outside its selector: in words, and how sure that is."""
+
+    why: str
+    sure: float
+
+
+def waits_outside(load: Load, pid: int, evidence: dict[str, Scalar]) -> Outside | None:
+    """Whether a loop's thread waits outside its selector most of the time it could work."""
+    low = load.blocked_low(pid)
+    if load.waits is None or low < 0.2 or low + load.cores_of(pid) < 0.7:
+        return None
+    blocked, samples = load.waits.blocked(pid)
+    where = load.waits.where(pid)
+    evidence |= {"blocked_ratio": round(blocked / samples, 3), "wait_channel": where}
+    why = (
+        f"the event loop's thread spent {blocked / samples:.0%} of the time waiting in {where}, "
+        "outside its selector: meanwhile its worker serves nobody else"
+    )
+    return Outside(why, 0.5 + low / 2)
+
+
 def blocked(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
     """An event loop whose thread waits outside its selector most of the time it could work."""
     server = seen.event_loops
@@ -21,17 +45,10 @@ def blocked(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limite
     worst = max(
         (w.pid for w in server.workers), key=lambda pid: _blocked_share(top, pid), default=0
     )
-    blocked, samples = top.waits.blocked(worst)
-    low = top.blocked_low(worst)
-    if low < 0.2 or low + top.cores_of(worst) < 0.7:
+    found = waits_outside(top, worst, evidence)
+    if found is None:
         return None
-    where = top.waits.where(worst)
-    evidence |= {"blocked_ratio": round(blocked / samples, 3), "wait_channel": where}
-    why = (
-        f"the event loop's thread spent {blocked / samples:.0%} of the time waiting in {where}, "
-        "outside its selector: meanwhile its worker serves nobody else"
-    )
-    sure = 0.5 + low / 2
+    why, sure = found.why, found.sure
     if seen.stacks and (place := seen.stacks.place):
         evidence["where"] = str(place.own or place.innermost)
     if (canary := seen.canary) is not None:
