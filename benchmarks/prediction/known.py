@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from advisor.host import gather
 from advisor.intent import Intent
-from advisor.probe import probe
+from advisor.probe import Allowed, probe
 from advisor.recommend import recommend
 from benchmarks.prediction.rows import value
 from benchmarks.regret.launch import SERVED, started
@@ -120,7 +120,10 @@ def measured(case: Case, pieces: Pace) -> Known:
     with on_its_core(case, TRIED[case.name][0]) as (pid, port):
         began = time.monotonic()
         seen = probe(
-            f"http://127.0.0.1:{port}{case.route}", pid=pid, on_progress=lambda _line: None
+            f"http://127.0.0.1:{port}{case.route}",
+            pid=pid,
+            allowed=Allowed(classes=True),
+            on_progress=lambda _line: None,
         )
         piece_s = pieces.during(began, time.monotonic())
         facts = gather(pid)
