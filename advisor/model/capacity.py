@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from advisor.model import spread
 from advisor.model.classes import CALIBRATED_THREADS
 from advisor.model.queueing import closed_throughput
-from advisor.model.waking import awake_s
+from advisor.model.waking import awake_s, cold_turn_s
 
 if TYPE_CHECKING:
     from advisor.model.classes import WorkerClass
@@ -41,9 +41,9 @@ UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # How much more CPU a request takes as more processes than cores take turns, at most: in a quota of
 # half a core 8 workers served 10 % less than one, 5 workers of a waiting app 10 % less than 2.
 CROWDED = 0.08
-# What each more thread that is busy adds to a request by handing the interpreter's lock over: one
-# worker served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745
-# with 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
+# What each more busy thread adds to a request by handing the interpreter's lock over: one worker
+# served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745 with
+# 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
 THREAD_SWITCH_S = 0.000002
 # By how much a process's caches are others' when its turn comes after many: a Django page that took
 # 730 µs on busy threads took 900 of 24 to 47 sync workers.
@@ -270,14 +270,15 @@ def woken(config: Configuration, demand: Demand, cores: float, concurrency: int)
         cores=min(cores, config.workers),
         most_rps=min(most, config.workers / held),
     )
-    return priced.dearer(max(cpu - priced.cpu_s, _cold_turn(config, priced, cores)))
+    return priced.dearer(max(cpu - priced.cpu_s, _cold_turn(config, priced, cores, cpu)))
 
 
-def _cold_turn(config: Configuration, demand: Demand, cores: float) -> float:
-    """What a process pays that serves one request at a time, and has its turn after many others."""
-    if config.worker_class.kind != "one":
-        return 0.0
-    return min(demand.wake_s, COLD_TURN_S) * (1 - min(1.0, max(1.0, cores) / config.workers))
+def _cold_turn(config: Configuration, demand: Demand, cores: float, cpu_s: float) -> float:
+    """What a process pays whose turn comes once all others had theirs, though no core rests."""
+    paid = cold_turn_s(cpu_s, demand.wake_s, processes=config.workers, cores=cores)
+    if config.worker_class.kind == "one":
+        paid = max(paid, min(demand.wake_s, COLD_TURN_S))
+    return paid * (1 - min(1.0, max(1.0, cores) / config.workers))
 
 
 def throughput(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Bracket:

@@ -113,6 +113,11 @@ def test_one_process_of_many_pays_though_no_core_rests() -> None:
     seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.0003)
     many = Configuration(SYNC, 48)
     assert woken(many, seen, 2, 500).cpu_s == pytest.approx(0.00075 + 0.00015 * 46 / 48, rel=0.01)
+    # Loops too, by half of what the rest would cost: here 30 x 0.75 ms / 2, less their own.
+    loops = Configuration(UVICORN_WORKER, 30)
+    waits = replace(seen, measured_as=UVICORN_WORKER)
+    cold = woken(loops, waits, 2, 500).cpu_s - 0.00075
+    assert cold == pytest.approx(0.00015 * 28 / 30 * 0.73, rel=0.05)
     threads = Configuration(GTHREAD, 2, 64)
     paid = woken(threads, seen, 2, 500).cpu_s - seen.under(GTHREAD).cpu_s
     assert paid == pytest.approx(0, abs=0.00001)
