@@ -246,6 +246,13 @@ def test_workers_that_wait_for_nobody_but_the_client_are_limited_by_cpu() -> Non
     limiter = judge(seen(sync, alone, top))
     assert limiter.verdict == "cpu"
     assert "waits for nothing but its 0.67 ms of CPU" in limiter.why
+    hurried = judge(seen(sync, alone, top, plateau=False, stopped="its time was up"))
+    assert hurried.verdict == "cpu"
+    assert hurried.confidence < limiter.confidence
+    early = load(2, 2300, response_s=0.0009, cores=(0.62, 0.6), client=0.45)
+    assert judge(seen(sync, alone, early, plateau=False)).verdict == "unknown"
+    pinned = load(16, 2800, response_s=0.0055, cores=(0.9, 0.3), client=0.45)
+    assert judge(seen(sync, alone, pinned)).verdict == "concurrency"
     # One that waits may wait more under load; one worker leaves a core idle; and half idles.
     waits_too = lone(1000, 0.001, (0.33, 0.33))
     assert judge(seen(sync, waits_too, top)).verdict == "concurrency"

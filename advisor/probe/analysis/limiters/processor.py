@@ -18,9 +18,11 @@ SATURATED = 0.9
 SCATTERED = 0.8
 # Of the CPU left, and of a request's CPU: what workers get that wait for nobody but the client, and
 # how short that a lone request's wait must be. A sync worker is held until its client has closed
-# the connection: beside a generator on the same two cores two of them got 0.75 to 0.85.
-HANDED_OVER, NO_WAIT = 0.7, 0.2
+# the connection: beside a generator on the same two cores two of them got 0.72 to 0.85.
+HANDED_OVER, NO_WAIT = 0.65, 0.2
 CLIENT_CORE = 0.7
+# Of its one core: a worker that is busy all the time.
+FULL = 0.85
 
 
 def client(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
@@ -85,11 +87,15 @@ def computing(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limi
     """Requests wait for nothing but a core, and there are workers enough for those that are left.
 
     What idles then is between requests: a worker waits for the client, which is there at once
-    where a proxy stands in front, or was given fewer connections than others.
+    where a proxy stands in front. With two connections for each worker more would change nothing,
+    whether or not there was time to see that.
     """
     top = max((top, *seen.visits), key=lambda load: load.server_cores)
     left, server = seen.cpu_left(top), seen.server
-    if not seen.plateau or server is None or len(server.workers) < left:
+    if server is None or len(server.workers) < left:
+        return None
+    is_full = seen.plateau or top.connections >= 2 * len(server.workers)
+    if not is_full or any(top.cores_of(worker.pid) >= FULL for worker in server.workers):
         return None
     alone = seen.steps[0]
     used, waited = cpu_per_request(seen, alone), wait_per_request(seen, alone)
@@ -103,7 +109,8 @@ def computing(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limi
         f"{len(server.workers)} workers used {top.server_cores:.2f} of the {left:.2f} cores left "
         "to them: what idles is between requests, while a worker waits for the client"
     )
-    return limiter("cpu", 0.95 * top.server_cores / left, why, evidence)
+    sure = 0.95 if seen.plateau else 0.75
+    return limiter("cpu", sure * top.server_cores / left, why, evidence)
 
 
 def one_core_each(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
@@ -111,7 +118,7 @@ def one_core_each(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> 
     if seen.server is None or not seen.server.workers:
         return None
     used = {worker.pid: top.cores_of(worker.pid) for worker in seen.server.workers}
-    full = [pid for pid, cores in used.items() if cores >= 0.85]
+    full = [pid for pid, cores in used.items() if cores >= FULL]
     if not full:
         return None
     count = len(used)
