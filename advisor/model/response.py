@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from advisor.model.capacity import Bracket, station
 from advisor.model.queueing import wait_quantile
+from advisor.model.waking import coldness
 
 if TYPE_CHECKING:
     from advisor.model.capacity import Configuration, Demand
@@ -21,9 +22,12 @@ def response_at_rate(
     """The `quantile` of response time (s) under Poisson arrivals at `rate_rps`.
 
     Low is a single queue in front of all workers (M/M/c), high a random split over them, each
-    with a queue of its own. None above 90 % utilisation, where tails are not predicted.
+    with a queue of its own. None above 90 % utilisation, where tails are not predicted. What comes
+    seldom pays for waking up.
     """
     demand = demand.under(config.worker_class)
+    rest = max(0.0, min(cores, config.workers) / rate_rps - demand.cpu_s)
+    demand = demand.dearer(demand.wake_s * coldness(rest))
     together = _response(quantile, config, demand, cores, rate_rps)
     share = replace(config, workers=1)
     apart = _response(quantile, share, demand, cores / config.workers, rate_rps / config.workers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from advisor.model.capacity import Configuration, Demand
@@ -33,3 +35,18 @@ def test_slots_queue_too() -> None:
     waiting = Demand(0.0005, 0.0005, 0.0005, 0.040, measured_as=SYNC)
     assert response_at_rate(0.99, Configuration(SYNC, 2), waiting, 2, 60) is None
     assert response_at_rate(0.99, Configuration(SYNC, 8), waiting, 2, 60) is not None
+
+
+def test_what_comes_seldom_pays_for_waking_up_and_a_busy_core_does_not() -> None:
+    config = Configuration(UVICORN_WORKER, 1)
+    waking = Demand(0.001, 0.001, 0.001, 0.020, measured_as=UVICORN_WORKER, wake_s=0.001)
+
+    def longer(rate_rps: float) -> float:
+        woken = response_at_rate(0.5, config, waking, 1, rate_rps)
+        blind = response_at_rate(0.5, config, replace(waking, wake_s=0.0), 1, rate_rps)
+        assert woken is not None
+        assert blind is not None
+        return woken.value - blind.value
+
+    assert longer(1) == pytest.approx(0.001, rel=0.01)
+    assert longer(1) > longer(50) > longer(300) > 0
