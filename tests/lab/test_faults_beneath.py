@@ -99,7 +99,7 @@ def test_a_clock_that_jumps_back_keeps_nothing_longer(web: Host, trees: Path) ->
     assert_at_rest(web, 1, "one")
 
 
-@pytest.mark.parametrize("call", [1, 3, 8, 15, 24, 35])
+@pytest.mark.parametrize("call", [1, 3, 8, 15, 24])
 def test_a_write_or_rename_that_fails_once_ends_as_before(
     web: Host, trees: Path, call: int
 ) -> None:
