@@ -470,12 +470,18 @@ def test_an_unknown_group_is_named_before_anything_is_changed(layout: Layout) ->
     assert not list(layout.generations.iterdir())
 
 
-def test_a_generation_that_goes_while_the_status_reads_it_is_no_error(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def one_and_a_second_staged(layout: Layout) -> dict[str, Any]:
+    """The status before there was a second one."""
     applied(layout, "1")
     settled = status(layout)
     generations.stage(layout, 2, {"shop": whole(tree(says="2"))}, 1)
+    return settled
+
+
+def test_a_generation_that_goes_while_the_status_reads_it_is_no_error(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled = one_and_a_second_staged(layout)
     generations.swap(layout, 2)
     read_tree = generations.read_tree
 
@@ -492,9 +498,7 @@ def test_a_generation_that_goes_while_the_status_reads_it_is_no_error(
 def test_a_generation_that_goes_while_it_is_listed_is_left_out(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    applied(layout, "1")
-    settled = status(layout)
-    generations.stage(layout, 2, {"shop": whole(tree(says="2"))}, 1)
+    settled = one_and_a_second_staged(layout)
     installs = generations.installs
 
     def and_it_goes(layout: Layout, number: int | None) -> dict[str, Install]:
