@@ -51,6 +51,12 @@ def hosts(lab: Lab) -> Iterator[Callable[..., Host]]:
         host.close()
 
 
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a module renders the trees that its tests hand to its hosts."""
+    return tmp_path_factory.mktemp("trees")
+
+
 @pytest.fixture(scope="session", params=list(RELEASES))
 def release(request: pytest.FixtureRequest) -> str:
     """Each release that the lab boots; a test that asks for it runs on all."""

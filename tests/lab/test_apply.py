@@ -43,11 +43,6 @@ def web(lab: Lab, release: str) -> Host:
     return host
 
 
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
 def advisor(lab: Lab, verb: str, *words: str | Path) -> Done:
     return lab.ansible("advisor", verb, *words, check=False)
 

@@ -33,11 +33,6 @@ SHORT = {"advisor_deadline_s": 2}
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, trees: Path) -> Host:
     """It serves the first tree, and starts all of it at boot."""
     host = lab.boot("debian-12", name="web1")

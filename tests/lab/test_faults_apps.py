@@ -50,11 +50,6 @@ WantedBy=multi-user.target
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, trees: Path) -> Host:
     """A host with the shop and, in nginx, a site of others."""
     host = lab.boot("debian-13", name="several")

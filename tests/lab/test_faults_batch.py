@@ -21,11 +21,6 @@ COMMIT = "TASK [generation : Commit what the whole batch holds, or return it]"
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def webs(lab: Lab, trees: Path) -> list[Host]:
     found = [lab.boot("debian-12", name, wait=False) for name in ("web1", "web2")]
     for host in found:

@@ -38,11 +38,6 @@ THEIRS = "/etc/nginx/conf.d/theirs.conf"
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, trees: Path) -> Host:
     """A host that serves the first tree; every test here leaves it so."""
     host = lab.boot("debian-13", name="checked")

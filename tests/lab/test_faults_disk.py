@@ -43,11 +43,6 @@ head -c $((4096 - size % 4096)) /dev/zero | tr '\\0' '\\n' >> {STATE}/journal.js
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, trees: Path) -> Host:
     """A host that serves the first tree; every test here leaves it so."""
     host = lab.boot("debian-12", name="disk")

@@ -39,11 +39,6 @@ MAKE = {
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, trees: Path) -> Host:
     """A host whose first generation is another app's."""
     host = lab.boot("debian-12", name="edited")

@@ -48,11 +48,6 @@ OURS = "/etc/advisor /var/lib/advisor /usr/local/lib/advisor /run/advisor"
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, trees: Path) -> Host:
     """A host that serves the first tree, whose app has secrets; every test here leaves it so."""
     host = lab.boot("debian-12", name="secret")

@@ -31,11 +31,6 @@ AFTER = ("switching", "switched", "activated", "gated", "held")
 
 
 @pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("trees")
-
-
-@pytest.fixture(scope="module")
 def web(lab: Lab, release: str, trees: Path) -> Host:
     """A host that serves the first tree."""
     host = lab.boot(release, name="switched")

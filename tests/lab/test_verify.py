@@ -17,7 +17,7 @@ from advisor.documents import Recommendation
 from advisor.files import validate
 from advisor.render import render
 from advisor.render.tree import write
-from tests.lab.trees import CASE, INTENT, VERSIONS
+from tests.lab.trees import CASE, INTENT, MANAGED, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,14 +49,16 @@ def rendered(host: Host, folder: Path, settings: dict[str, Any], **intent: Any) 
     for id_, value in settings.items():
         known[id_] = known["gunicorn.workers"] | {"id": id_, "value": value}
     data["settings"] = [*known.values()]
-    data["prediction"]["memory_bytes"] = {"value": 10**8, "low": 10**7, "high": 10**9}
+    data["prediction"]["memory_bytes"] = {"value": 10**8, "low": 10**7, "high": 4 * 10**8}
     write(render(validate(Recommendation, data, name="case")), folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def tree(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return rendered(host, tmp_path_factory.mktemp("verify") / "deploy", {})
+    manage = [*MANAGED, "sysctl"]
+    folder = tmp_path_factory.mktemp("verify") / "deploy"
+    return rendered(host, folder, {"sysctl.somaxconn": 5000}, manage=manage)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,43 @@ HARM = {
             "true",
         ),
         ("true", "shop: nothing on the host was edited since: ", "true"),
+    ),
+    "what it counts on": (
+        (
+            "sysctl -w net.core.somaxconn=1000",
+            "net.core.somaxconn: is in force, or more than that for another app: the kernel has 1",
+            "sysctl -w net.core.somaxconn=5000",
+        ),
+        (
+            (
+                "mkdir -p /run/systemd/system/shop.service.d;"
+                " printf '[Service]\nEnvironment=GUNICORN_CMD_ARGS=--workers=2\n'"
+                " >/run/systemd/system/shop.service.d/own.conf;"
+                " systemctl daemon-reload; systemctl restart shop"
+            ),
+            "gunicorn: was started with the rendered configuration, and nothing overrides it: GUN",
+            (
+                "rm -r /run/systemd/system/shop.service.d; systemctl daemon-reload;"
+                " systemctl restart shop"
+            ),
+        ),
+        (
+            "taskset -pc 0 $(systemctl show -P MainPID shop)",
+            "cpu.effective: is what the settings were computed from: 1 CPUs now, the settings were",
+            "true",
+        ),
+        (
+            "curl -fsS -H 'Host: shop.example' 127.0.0.1/hold/400",
+            "server: takes no more memory than predicted: ",
+            "true",
+        ),
+    ),
+    "the socket": (
+        (
+            "systemctl stop shop.socket shop.service",
+            "shop.socket: is active: it is inactive",
+            "systemctl start shop.socket shop.service",
+        ),
     ),
     "nginx": (
         (

@@ -8,6 +8,9 @@ of knobs.json beside this file, which is read again at each request:
 - slow_s: each answer takes that much longer; health_slow_s: the health route alone.
 - health_status: what the health route answers; health_hangs: it never does.
 - marker: what /pid says, so that one generation's processes are told from another's.
+
+/sleep/SECONDS is a request that is under way for so long, /hold/MIB makes its worker that much
+larger.
 """
 
 from __future__ import annotations
@@ -55,6 +58,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+held: list[bytes] = []
 
 
 @app.get("/")
@@ -81,3 +85,10 @@ async def sleep(length_s: float) -> dict[str, float]:
     """A request that is under way for so long."""
     await asyncio.sleep(length_s)
     return {"slept_s": length_s}
+
+
+@app.get("/hold/{mib}")
+async def hold(mib: int) -> dict[str, int]:
+    """Memory that this worker keeps."""
+    held.append(os.urandom(1) * (mib << 20))
+    return {"held": len(held)}
