@@ -201,6 +201,19 @@ HARM = {
             "true",
         ),
     ),
+    "the queue": (
+        (
+            (
+                "sysctl -w net.core.somaxconn=1000; systemctl stop shop.service shop.socket;"
+                " systemctl start shop.socket shop.service;"
+                # Each worker listens anew once it serves.
+                " for each in $(seq 40); do curl -fsS -H 'Host: shop.example' 127.0.0.1/pid; done;"
+                " sysctl -w net.core.somaxconn=5000"
+            ),
+            "/run/shop/shop.sock: has the queue that the tree says, or the kernel allows: 1000 may",
+            "systemctl stop shop.service shop.socket; systemctl start shop.socket shop.service",
+        ),
+    ),
     "the socket": (
         (
             "systemctl stop shop.socket shop.service",

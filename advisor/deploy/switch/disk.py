@@ -13,8 +13,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -60,22 +64,30 @@ def replace(
     modified_ns: int | None = None,
 ) -> None:
     """A file in the place of whatever file or link is there, in one step."""
-    discard(making(path))
-    try:
-        write(making(path), content, mode=mode, owner=owner, group=group, modified_ns=modified_ns)
-    except OSError:
-        # Half a file on a full disk is room that others could have.
-        with suppress(OSError):
-            os.unlink(making(path))
-        raise
-    rename(making(path), path)
+    with _made(path) as new:
+        write(new, content, mode=mode, owner=owner, group=group, modified_ns=modified_ns)
+        rename(new, path)
 
 
 def replace_link(path: Path, text: str) -> None:
     """A symbolic link in the place of whatever file or link is there, in one step."""
-    discard(making(path))
-    os.symlink(text, making(path))
-    rename(making(path), path)
+    with _made(path) as new:
+        os.symlink(text, new)
+        rename(new, path)
+
+
+@contextmanager
+def _made(path: Path) -> Iterator[Path]:
+    """Where to make what takes the place of `path`; nothing is left there where that fails."""
+    new = making(path)
+    discard(new)
+    try:
+        yield new
+    except OSError:
+        # Half a file on a full disk is room that others could have.
+        with suppress(OSError):
+            os.unlink(new)
+        raise
 
 
 def rename(old: Path, new: Path) -> None:
