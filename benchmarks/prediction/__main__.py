@@ -1,6 +1,6 @@
 """Does the model predict? The app on one core, wrk and nginx on another, against what is printed.
 
-    python -m benchmarks.prediction [--runs N] [APP ...]
+    python -m benchmarks.prediction [--runs N] [--keep DIR | --replay DIR] [APP ...]
 
 Each app is started naively, measured once, and then run as recommended and in two other
 configurations of its class. A prediction is what `recommend` prints with that configuration
@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 
 from advisor.demo.processes import referee
 from benchmarks.pace import pace
+from benchmarks.prediction import kept
 from benchmarks.prediction.known import APP_CPU, CONNECTIONS, TRIED, measured, on_its_core
-from benchmarks.prediction.rows import Row, value
+from benchmarks.prediction.rows import Load, value
 from benchmarks.regret.apps import CASES as APPS
 from benchmarks.regret.launch import holdings, proxied, tree
 from benchmarks.regret.services import services
@@ -34,7 +35,11 @@ from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import Figure, show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from benchmarks.pace import Pace
+    from benchmarks.prediction.known import Known
+    from benchmarks.prediction.rows import Row
     from benchmarks.regret.apps import Case
 
 # How long each load lasts: at least as many answers a connection as `ROUNDS`, or those under way
@@ -42,10 +47,9 @@ if TYPE_CHECKING:
 SECONDS, MOST_SECONDS, ROUNDS = 4, 20, 12
 
 
-def rows_of(case: Case, pieces: Pace) -> list[Row]:
-    """Measure once; then run each configuration at many and at few connections."""
-    known = measured(case, pieces)
-    rows = []
+def loads_of(known: Known, pieces: Pace) -> Iterator[Load]:
+    """Run each configuration at many and at few connections."""
+    case = known.case
     for config in dict.fromkeys([known.chosen(), *TRIED[case.name]]):
         few = known.modest(config)
         with (
@@ -55,26 +59,27 @@ def rows_of(case: Case, pieces: Pace) -> list[Row]:
         ):
             referee(url, seconds=1, connections=CONNECTIONS)
             for connections in sorted({CONNECTIONS, few}):
-                unpaced = known.predicted(config, connections)
-                response_s = connections / value(unpaced.throughput_rps)
-                seconds = math.ceil(min(MOST_SECONDS, max(SECONDS, ROUNDS * response_s)))
+                likely_rps = value(known.predicted(config, connections).throughput_rps)
+                wanted_s = ROUNDS * connections / likely_rps
+                seconds = math.ceil(min(MOST_SECONDS, max(SECONDS, wanted_s)))
                 began = time.monotonic()
                 score = referee(url, seconds=seconds, connections=connections)
-                slower = pieces.during(began, time.monotonic()) / known.piece_s
-                row = Row(
-                    case=case.name,
-                    config=config,
-                    connections=connections,
-                    predicted=known.predicted(config, connections, slower),
-                    unpaced=unpaced,
-                    slower=slower,
+                yield Load(
+                    config,
+                    connections,
+                    modest=connections == few,
+                    slower=pieces.during(began, time.monotonic()) / known.piece_s,
                     rps=score.rps,
                     pss=sum(each.pss_bytes for each in holdings(tree(pid))),
-                    modest=connections == few,
                 )
-                rows.append(row)
-                print(row.text(), flush=True)
-    return rows
+
+
+def rows_of(known: Known, loads: Iterable[Load]) -> Iterator[Row]:
+    """The loads beside what is predicted for them, each printed as it comes."""
+    for load in loads:
+        row = known.row(load)
+        print(row.text(), flush=True)
+        yield row
 
 
 def summary(rows: list[Row]) -> list[Figure]:
@@ -99,7 +104,7 @@ def summary(rows: list[Row]) -> list[Figure]:
         ),
         Figure(
             "mean response below 70 %: mean error",
-            over_apps([(r.case, abs(r.response - 1)) for r in rows if r.modest]),
+            over_apps([(r.case, abs(r.response - 1)) for r in rows if r.load.modest]),
             "",
             most=0.2,
         ),
@@ -112,7 +117,9 @@ def summary(rows: list[Row]) -> list[Figure]:
         Figure("printed intervals that hold", statistics.fmean(held), "", least=0.9),
         Figure(
             "throughput, were the core always as fast",
-            over_apps([(r.case, abs(value(r.unpaced.throughput_rps) / r.rps - 1)) for r in rows]),
+            over_apps(
+                [(r.case, abs(value(r.unpaced.throughput_rps) / r.load.rps - 1)) for r in rows]
+            ),
             "",
         ),
     ]
@@ -120,21 +127,41 @@ def summary(rows: list[Row]) -> list[Figure]:
 
 def main() -> int:
     """Print every configuration and the summary; 1 where something misses its limit."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("apps", nargs="*")
-    wanted = parser.parse_args()
+    wanted = options()
     if (os.cpu_count() or 1) < 2:
         print("not run: needs two cores")
         return 1
     print(f"  {'app':<24} {'configuration':<18} conn      seen   pace   rate   resp    PSS  held")
-    rows: list[Row] = []
-    with services(), one_scheduler_group(), pace(APP_CPU) as pieces:
-        for _ in range(wanted.runs):
-            for case in APPS:
-                if case.name in TRIED and (not wanted.apps or case.name in wanted.apps):
-                    rows += rows_of(case, pieces)
+    cases = [case for case in APPS if case.name in TRIED]
+    cases = [case for case in cases if not wanted.apps or case.name in wanted.apps]
+    if wanted.replay:
+        found = (kept.read(case, folder) for folder in kept.runs(wanted.replay) for case in cases)
+        rows = [row for known, loads in found for row in rows_of(known, loads)]
+    else:
+        rows = list(live(cases, wanted))
     return 0 if show("\nOver all configurations", summary(rows)) else 1
+
+
+def live(cases: list[Case], wanted: argparse.Namespace) -> Iterator[Row]:
+    """Probe and load, for as many runs as are wanted."""
+    with services(), one_scheduler_group(), pace(APP_CPU) as pieces:
+        for run in range(wanted.runs):
+            for case in cases:
+                known = measured(case, pieces)
+                rows = list(rows_of(known, loads_of(known, pieces)))
+                if wanted.keep:
+                    kept.write(known, [row.load for row in rows], wanted.keep / str(run))
+                yield from rows
+
+
+def options() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="write what was measured")
+    parser.add_argument("--replay", type=Path, metavar="DIR", help="predict anew from --keep")
+    parser.add_argument("apps", nargs="*")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from advisor.host import gather
 from advisor.intent import Intent
 from advisor.probe import Allowed, probe
 from advisor.recommend import recommend
-from benchmarks.prediction.rows import value
+from benchmarks.prediction.rows import Row, value
 from benchmarks.regret.launch import SERVED, started
 from benchmarks.regret.points import UVICORN_WORKER, Config
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from advisor.documents import Facts, Measurement, Outlook, Server
     from benchmarks.pace import Pace
+    from benchmarks.prediction.rows import Load
     from benchmarks.regret.apps import Case
 
 APP_CPU, OTHER_CPU = 0, 1
@@ -86,6 +87,13 @@ class Known:
             cpus=1,
         )
         return made.prediction
+
+    def row(self, load: Load) -> Row:
+        """A load beside what is predicted for it."""
+        paced, unpaced = (
+            self.predicted(load.config, load.connections, slower) for slower in (load.slower, 1.0)
+        )
+        return Row(self.case.name, load, paced, unpaced)
 
     def modest(self, config: Config) -> int:
         """The most connections that are predicted to keep the core under `MODEST`, at least 1."""

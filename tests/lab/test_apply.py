@@ -288,6 +288,7 @@ def test_a_rolling_apply_behind_a_load_balancer_loses_no_request(
 
     shop(webs[0], tree, knobs={"marker": "two"}, hosts=peers)
     seen: list[tuple[int, str]] = []
+    sites: set[str] = set()
     ended = threading.Event()
 
     def ask() -> None:
@@ -295,6 +296,9 @@ def test_a_rolling_apply_behind_a_load_balancer_loses_no_request(
             answer = balancer.fetch("/pid", host="shop.example")
             found = json.loads(answer.body)["marker"] if answer.status == 200 else ""
             seen.append((answer.status, found))
+            # Below /run: the copy that leaves a host out.
+            site = balancer.disk / "etc/nginx/conf.d/shop.conf"
+            sites.add(site.readlink().parts[1])
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -307,6 +311,7 @@ def test_a_rolling_apply_behind_a_load_balancer_loses_no_request(
     assert "notes" not in str(outcomes(done)), done.out
     assert {status for status, _ in seen} == {200}
     assert {found for _, found in seen} == {"one", "two"}
+    assert sites == {"etc", "run"}
     assert marker(balancer) == "two"
     assert balancer.run("readlink /etc/nginx/conf.d/shop.conf").out.strip() == (
         "/etc/advisor/current/shop/load_balancer/shop.conf"
