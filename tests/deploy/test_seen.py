@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from advisor.deploy.parcel import parcel, read_tree
-from advisor.deploy.seen import app_to_roll_back, has
+from advisor.deploy.seen import app_to_roll_back, check, has
 from advisor.deploy.target import Trouble
 from tests.deploy.trees import rendered
 
@@ -54,6 +54,34 @@ def test_what_is_under_way_or_half_returned_is_not_at_rest(
     handed: Parcel, state: str, same: bool
 ) -> None:
     assert has(status(handed) | {"operation": {"state": state}}, handed) is same
+
+
+HOST = {
+    "system": {"id": "debian", "version": "12"},
+    "is_root": True,
+    "has_systemd": True,
+    "status": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("odd", "words"),
+    [
+        ({"system": {"id": "debian", "version": "11"}}, "debian 11 is untested"),
+        ({"system": {"id": "ubuntu", "version": "24.04"}}, "ubuntu 24.04 is untested"),
+        ({"system": {"id": "ubuntu", "version": "12"}}, "ubuntu 12 is untested"),
+        ({"is_root": False}, "root is needed"),
+        ({"has_systemd": False}, "systemd does not run there"),
+        ({"status": {"broken": "SyntaxError"}}, "does not answer: SyntaxError"),
+    ],
+)
+def test_a_host_on_which_none_of_this_was_tested_is_refused(
+    odd: dict[str, Any], words: str
+) -> None:
+    check(HOST)
+    check(HOST | {"system": {"id": "debian", "version": "13"}})
+    with pytest.raises(Trouble, match=words):
+        check(HOST | odd)
 
 
 def test_the_app_to_roll_back_is_the_named_or_the_only_one() -> None:

@@ -197,6 +197,18 @@ def test_an_admin_with_sudo_applies(lab: Lab, hosts: Boot, tmp_path: Path) -> No
     assert marker(host) == "one"
 
 
+def test_an_untested_system_is_refused_with_a_word(lab: Lab, hosts: Boot, tmp_path: Path) -> None:
+    host = hosts("debian-12", "web1")
+    tree = shop(host, tmp_path / "tree", knobs=MARKED)
+    host.run("sed -i 's/^VERSION_ID=.*/VERSION_ID=\"11\"/' /usr/lib/os-release")
+    before = snapshot(host)
+    done = apply(lab, tree, host)
+    assert done.code == 1, done.out + done.err
+    assert "debian 11 is untested: nothing was done" in done.out
+    assert "Debian 12 and 13 are tested." in done.out
+    assert snapshot(host) ^ before == set()
+
+
 def test_part_of_a_tree_is_applied_by_its_role_in_others_plays(
     lab: Lab, hosts: Boot, tmp_path: Path
 ) -> None:
