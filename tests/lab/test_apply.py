@@ -151,6 +151,9 @@ def test_it_goes_back_and_lists_where_to(lab: Lab, web: Host) -> None:
     assert first.code == 0, first.out + first.err
     assert states(first) == {"web1": "committed"}
     assert marker(web) == "two"
+    # There is where it is: without a number it would go back to the one before.
+    again = advisor(lab, "rollback", "-i", inventory, "--to", "2", "--json")
+    assert (again.code, states(again)) == (0, {"web1": "unchanged"})
     unknown = advisor(lab, "rollback", "-i", inventory, "--to", "99")
     assert unknown.code == 1, unknown.out + unknown.err
     assert "99" in unknown.out

@@ -31,6 +31,16 @@ def test_a_replaced_file_is_never_seen_half(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["shop.conf"]
 
 
+def test_what_cannot_take_its_place_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "shop.conf"
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        disk.replace(path, b"new", mode=0o640)
+    with pytest.raises(OSError, match="directory"):
+        disk.replace_link(path, "aside")
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_a_link_replaces_a_file_and_a_file_a_link(tmp_path: Path) -> None:
     path, aside = tmp_path / "shop.conf", tmp_path / "aside"
     aside.write_text("aside")
