@@ -96,6 +96,7 @@ def demand_of(
         measured_as=measured_as,
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
         wake_s=woken.wake_s,
+        nap_s=woken.nap_s,
         slots=max(1, round(own_limit)) if isinstance(own_limit, int | float) else None,
     )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from advisor.model.waking import coldness, rest_s
+from advisor.model.waking import asleep, coldness, rest_s
 
 if TYPE_CHECKING:
-    from advisor.documents import Measurement
+    from advisor.documents import Measurement, Step
 
 # Where a host was not measured, and at most: FACTS has 790 µs at 20/s, 458 at 200/s and 224 back to
 # back; a Django page of 880 µs on resting cores took 750 to 930 on busy ones.
@@ -20,16 +20,20 @@ COLDER = 1.4
 TWICE, WAITS_S = 2.0, 0.001
 # Two loads under which the cores rest much the same do not tell what rest costs.
 APART = 0.4
+# A lone request that rests so little tells what any sleep costs: not more than two switches of
+# threads and an interrupt.
+RESTLESS, MOST_NAP_S = 0.2, 0.0001
 
 
 @dataclass(frozen=True)
 class Waking:
-    """`wake_s` is what a request pays at most, `paid_s` what it paid as its CPU was measured.
+    """What a request pays at most after a long rest (`wake_s`), and after any (`nap_s`).
 
-    `most_s` is what it paid at most.
+    `paid_s` is what it paid as its CPU was measured, `most_s` what it paid then at most.
     """
 
     wake_s: float
+    nap_s: float
     paid_s: float
     most_s: float
 
@@ -40,7 +44,7 @@ def waking(measurement: Measurement, name: str | None, wait_s: float) -> Waking:
     used, left = seen.get("server_cpu_cores"), seen.get("cpu_left_cores")
     workers = measurement.target.workers
     if not (isinstance(used, int | float) and isinstance(left, int | float) and workers and cpu):
-        return Waking(0.0, 0.0, 0.0)
+        return Waking(0.0, 0.0, 0.0, 0.0)
     cores = min(left, workers)
     cold = coldness(rest_s(cores, used, cpu.value))
     wake = _told(measurement, cold)
@@ -48,8 +52,22 @@ def waking(measurement: Measurement, name: str | None, wait_s: float) -> Waking:
         null = _null(measurement, name)
         wakes = TWICE if wait_s > WAITS_S else 1.0
         wake = LIKELY_WAKE_S if null is None else COLDER * null * wakes
-    paid = min(wake * cold, cpu.value / 2)
-    return Waking(wake, paid, max(1.5 * paid, MOST_WAKE_S * cold))
+    each = seen.get("connections")
+    met = asleep(used / cores, each / workers) if isinstance(each, int | float) else 1.0
+    nap = _nap(measurement, met)
+    paid = min(wake * cold + nap * met, cpu.value / 2)
+    return Waking(wake, nap, paid, max(1.5 * paid, MOST_WAKE_S * cold))
+
+
+def _nap(measurement: Measurement, met: float) -> float:
+    """By what a lone request took more that hardly rested; `met` is how many slept later."""
+    cpu, lone = measurement.cpu_per_request_s, next(iter(measurement.throughput.steps), None)
+    if not (cpu and lone and lone.cpu_per_request_s and lone.server_cpu_cores):
+        return 0.0
+    is_restless = coldness(_lone_rest_s(lone)) < RESTLESS
+    if lone.connections != 1 or not is_restless or met > 1 - APART:
+        return 0.0
+    return min(MOST_NAP_S, max(0.0, lone.cpu_per_request_s - cpu.value) / (1 - met))
 
 
 def _told(measurement: Measurement, cold: float) -> float | None:
@@ -57,9 +75,13 @@ def _told(measurement: Measurement, cold: float) -> float | None:
     cpu, lone = measurement.cpu_per_request_s, next(iter(measurement.throughput.steps), None)
     if not (cpu and lone and lone.cpu_per_request_s and lone.server_cpu_cores):
         return None
-    # One connection is one worker's, on one core.
-    apart = coldness(rest_s(1.0, lone.server_cpu_cores, lone.cpu_per_request_s)) - cold
+    apart = coldness(_lone_rest_s(lone)) - cold
     return max(0.0, lone.cpu_per_request_s - cpu.value) / apart if apart >= APART else None
+
+
+def _lone_rest_s(lone: Step) -> float:
+    """One connection is one worker's, on one core."""
+    return rest_s(1.0, lone.server_cpu_cores or 0.0, lone.cpu_per_request_s or 0.0)
 
 
 def _null(measurement: Measurement, name: str | None) -> float | None:

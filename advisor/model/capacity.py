@@ -45,9 +45,9 @@ CROWDED = 0.08
 # served 3,690 requests/s of a Flask route with 4 threads, 3,519 with 8, 3,218 with 16, 2,745 with
 # 32 (3 µs each); of one that waits, 1,132 with 32 and 1,026 with 64 (1 to 2 µs).
 THREAD_SWITCH_S = 0.000002
-# By how much a process's caches are others' when its turn comes after many: a Django page that took
-# 730 µs on busy threads took 900 of 24 to 47 sync workers.
-COLD_TURN_S = 0.00015
+# What others' work costs a process whose turn comes after more than so many on a core: a Django
+# page took 730 µs on busy threads, 900 of 24 to 47 sync workers; two on one core lost none.
+COLD_TURN_S, TURNS_WARM = 0.00015, 2
 # What a proxy takes for a request over a connection that it opens for it, over one that it keeps:
 # nginx 50 to 59 µs and 9 to 21.
 OPENED_ANEW = 3.7
@@ -64,7 +64,7 @@ class Demand:
     event loop, `blocked_s` off the CPU while holding it. `ceiling_rps` is what the app reached
     where something downstream stopped it, `slots` how many requests one worker's event loop
     takes on at once where a limit in the app's code (a thread limiter, a pool) stops it.
-    `wake_s` is what more CPU one takes that wakes a core up (waking.py): not part of `cpu_s`.
+    `wake_s` is what more CPU one takes after a core's long rest, `nap_s` after any (waking.py).
     `hop_s` is what a proxy in front adds to a response, `proxy_s` the CPU it takes from the same
     cores.
     """
@@ -78,14 +78,14 @@ class Demand:
     ceiling_rps: float | None = None
     slots: int | None = None
     wake_s: float = 0.0
+    nap_s: float = 0.0
     hop_s: float = 0.0
     proxy_s: float = 0.0
 
     def under(self, worker_class: WorkerClass) -> Demand:
         """The same request under another class, priced by the table of class costs.
 
-        At least a fifth of what was measured remains: the table is additive, the app's own code
-        does not vanish.
+        At least a fifth of what was measured remains: the app's own code does not vanish.
         """
         extra = worker_class.cost_s - self.measured_as.cost_s if self.measured_as else 0.0
         low, mid, high = (
@@ -111,7 +111,7 @@ class Demand:
     def dearer(self, extra_s: float) -> Demand:
         """The same request with so much more CPU, in which it has paid for waking up."""
         low, mid, high = (cpu + extra_s for cpu in (self.cpu_low_s, self.cpu_s, self.cpu_high_s))
-        return replace(self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, wake_s=0)
+        return replace(self, cpu_s=mid, cpu_low_s=low, cpu_high_s=high, wake_s=0, nap_s=0)
 
     def mended(self) -> Demand:
         """The same request once its blocking calls are awaited and its own limit is raised."""
@@ -265,8 +265,10 @@ def woken(config: Configuration, demand: Demand, cores: float, concurrency: int)
     cpu = awake_s(
         priced.cpu_s,
         priced.wake_s,
+        priced.nap_s,
         away_s=priced.total_s - priced.cpu_s,
         inside=min(concurrency, config.workers * config.slots(priced, concurrency)),
+        workers=config.workers,
         cores=min(cores, config.workers),
         most_rps=min(most, config.workers / held),
     )
@@ -276,9 +278,9 @@ def woken(config: Configuration, demand: Demand, cores: float, concurrency: int)
 def _cold_turn(config: Configuration, demand: Demand, cores: float, cpu_s: float) -> float:
     """What a process pays whose turn comes once all others had theirs, though no core rests."""
     paid = cold_turn_s(cpu_s, demand.wake_s, processes=config.workers, cores=cores)
-    if config.worker_class.kind == "one":
-        paid = max(paid, min(demand.wake_s, COLD_TURN_S))
-    return paid * (1 - min(1.0, max(1.0, cores) / config.workers))
+    share = min(1.0, max(1.0, cores) / config.workers)
+    own = min(demand.wake_s, COLD_TURN_S) if config.worker_class.kind == "one" else 0.0
+    return max(paid * (1 - share), own * max(0.0, 1 - TURNS_WARM * share))
 
 
 def throughput(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Bracket:

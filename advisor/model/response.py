@@ -26,8 +26,10 @@ def response_at_rate(
     seldom pays for waking up.
     """
     demand = demand.under(config.worker_class)
-    rest = max(0.0, min(cores, config.workers) / rate_rps - demand.cpu_s)
-    demand = demand.dearer(demand.wake_s * coldness(rest))
+    awake = min(cores, config.workers)
+    rest = max(0.0, awake / rate_rps - demand.cpu_s)
+    idle = max(0.0, 1 - rate_rps * demand.cpu_s / awake)
+    demand = demand.dearer(demand.wake_s * coldness(rest) + demand.nap_s * idle)
     together = _response(quantile, config, demand, cores, rate_rps)
     share = replace(config, workers=1)
     apart = _response(quantile, share, demand, cores / config.workers, rate_rps / config.workers)

@@ -9,8 +9,8 @@ import pytest
 
 from advisor import files
 from advisor.documents import ClassCost, Estimate, Measurement
-from advisor.evidence.waking import COLDER, LIKELY_WAKE_S, TWICE, Waking, waking
-from advisor.model.waking import coldness
+from advisor.evidence.waking import COLDER, LIKELY_WAKE_S, MOST_NAP_S, TWICE, Waking, waking
+from advisor.model.waking import asleep, coldness
 
 MEASURED = files.read(Measurement, Path(__file__).parents[1] / "examples" / "measurement.json")
 WAITS_S = 0.020
@@ -51,6 +51,32 @@ def test_the_lightest_load_tells_what_waking_up_takes() -> None:
     assert found.wake_s * coldness(rest_s) == pytest.approx(0.0011, rel=0.01)
 
 
+def test_one_that_asks_again_at_once_tells_what_any_sleep_takes() -> None:
+    """A route of 193 µs on eight connections, of 249 on one that hardly lets the core rest."""
+    seen = computing(0.000193, lone_s=0.000249)
+    found = waking(seen, "sync", 0.0)
+    assert found.wake_s == pytest.approx(COLDER * 0.0003)
+    assert found.nap_s == pytest.approx(0.000056 / (1 - asleep(0.98, 8)))
+    assert 0 < found.paid_s < 0.2 * found.nap_s
+    # One that was always alone, or took implausibly much, tells little.
+    assert waking(computing(0.000193, lone_s=0.001), "sync", 0.0).nap_s == MOST_NAP_S
+    assert waking(computing(0.000193, lone_s=0.000249, each=1), "sync", 0.0).nap_s == 0.0
+
+
+def computing(cpu_s: float, *, lone_s: float, each: int = 8) -> Measurement:
+    """One worker on a full core with `each` connections; alone a request took four fifths of it."""
+    seen = measured(cpu_s, 0.98, lone_s=lone_s, sync=0.0003)
+    step = seen.throughput.steps[0].model_copy(update={"server_cpu_cores": 0.8, "connections": 1})
+    evidence = seen.limiter.evidence | {"connections": each}
+    return seen.model_copy(
+        update={
+            "target": seen.target.model_copy(update={"workers": 1}),
+            "throughput": seen.throughput.model_copy(update={"steps": [step]}),
+            "limiter": seen.limiter.model_copy(update={"evidence": evidence}),
+        }
+    )
+
+
 def test_a_null_app_tells_where_the_cores_always_rested() -> None:
     resting = measured(0.002, 0.17, lone_s=0.0021, sync=0.0006, gthread=0.0005)
     found = waking(resting, "sync", WAITS_S)
@@ -70,4 +96,4 @@ def test_without_either_a_little_is_likely() -> None:
 def test_nothing_is_said_where_nobody_knows_how_the_cores_rested() -> None:
     limiter = MEASURED.limiter.model_copy(update={"evidence": {}})
     hidden = MEASURED.model_copy(update={"limiter": limiter})
-    assert waking(hidden, "sync", WAITS_S) == Waking(0.0, 0.0, 0.0)
+    assert waking(hidden, "sync", WAITS_S) == Waking(0.0, 0.0, 0.0, 0.0)

@@ -109,6 +109,15 @@ def test_a_request_pays_for_waking_up_where_cores_rest() -> None:
     assert throughput(one, seen, 1, 1).value < throughput(one, blind, 1, 1).value
 
 
+def test_one_connection_pays_for_each_nap_and_a_full_worker_takes_none() -> None:
+    seen = Demand(0.0002, 0.00018, 0.00022, 0.00005, measured_as=UVICORN_WORKER, nap_s=0.00006)
+    one = Configuration(UVICORN_WORKER, 1)
+    alone, full = woken(one, seen, 1, 1), woken(one, seen, 1, 64)
+    assert alone.cpu_s == pytest.approx(0.00026, rel=0.01)
+    assert full.cpu_s == pytest.approx(0.0002, rel=0.01)
+    assert alone.nap_s == full.nap_s == 0
+
+
 def test_one_process_of_many_pays_though_no_core_rests() -> None:
     seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.0003)
     many = Configuration(SYNC, 48)

@@ -7,7 +7,7 @@ import os
 import statistics
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,12 +83,13 @@ class Load:
         window = await _window(self.engine, pids, asyncio.sleep(WINDOW_S))
         await self.engine.drain(patience_s=DRAIN_S)
         wakes = await _window(self.engine, pids, self._wake())
-        cores = os.cpu_count() or 1
-        disturbed = disturbance(window, clocks.throttled_s(quotas) - throttled, host_cores=cores)
+        cores = len(os.sched_getaffinity(0))
+        window = confined(window, cores, host_cores=os.cpu_count() or cores)
+        disturbed = disturbance(window, clocks.throttled_s(quotas) - throttled, cores=cores)
         if self.server.pids() != pids:
             disturbed = LeftOut("a process of it ended under way", BUSY)
         if disturbed is None:
-            self.seen.append(reckoned(window, self.candidate.workers, host_cores=cores))
+            self.seen.append(reckoned(window, self.candidate.workers, cores=cores))
             if wakes.completed:
                 self.woken.append(wakes.server_cpu_s / wakes.completed)
         self.disturbed = disturbed
@@ -189,11 +190,21 @@ async def _window(engine: Engine, pids: tuple[int, ...], passes: Awaitable[None]
     return window(before, after, tally.latencies[seen:], tally.errors - errors)
 
 
-def disturbance(seen: Window, throttled_s: float, *, host_cores: int) -> LeftOut | None:
-    """Why a window says nothing of the class; None where it does."""
-    if seen.steal > MAX_STEAL * host_cores * seen.seconds:
+def confined(seen: Window, cores: int, *, host_cores: int) -> Window:
+    """What a window of the host says of the `cores` that we may use: a mask may leave us fewer.
+
+    Others are taken to have the rest of the host first, and the hypervisor to take as much of each.
+    """
+    elsewhere = (host_cores - cores) * seen.seconds
+    others, steal = max(0.0, seen.others_cpu - elsewhere), seen.steal * cores / host_cores
+    return replace(seen, others_cpu=others, steal=steal)
+
+
+def disturbance(seen: Window, throttled_s: float, *, cores: int) -> LeftOut | None:
+    """Why a window of `cores` says nothing of the class; None where it does."""
+    if seen.steal > MAX_STEAL * cores * seen.seconds:
         return LeftOut("the hypervisor took CPU away meanwhile (steal)", BUSY)
-    capacity = host_cores * seen.seconds - seen.steal
+    capacity = cores * seen.seconds - seen.steal
     busy = seen.server_cpu_s + seen.client_cpu + seen.others_cpu
     if seen.others_cpu > OTHERS * capacity and busy > FULL * capacity:
         return LeftOut(f"others used {seen.others_cpu / seen.seconds:.1f} cores meanwhile", BUSY)
@@ -206,12 +217,12 @@ def disturbance(seen: Window, throttled_s: float, *, host_cores: int) -> LeftOut
     return None
 
 
-def reckoned(seen: Window, workers: int, *, host_cores: int) -> ClassCost:
+def reckoned(seen: Window, workers: int, *, cores: int) -> ClassCost:
     """CPU a request of all the server's processes, and the time that one worker is held by it.
 
     A worker is not held while the load or others have its core.
     """
-    free = host_cores * seen.seconds - seen.steal - seen.client_cpu - seen.others_cpu
+    free = cores * seen.seconds - seen.steal - seen.client_cpu - seen.others_cpu
     held = max(seen.server_cpu_s, min(workers * seen.seconds, free))
     return ClassCost(
         cpu_s=round(seen.server_cpu_s / seen.completed, 9),

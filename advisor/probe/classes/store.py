@@ -57,12 +57,13 @@ def key(name: str, interpreter: Interpreter) -> str:
 def _machine() -> str:
     """This machine as a hash, for its id is not to be shown (machine-id(5)).
 
-    The processor and how many are online are in it: a resized or copied machine keeps its id.
+    The processor, how many are online and how many are ours are in it: a resized or copied machine
+    keeps its id, and on one core of it the load has the server's.
     """
     told = text(Path("/proc/cpuinfo")).splitlines()
     model = next((line for line in told if line.startswith(("model name", "CPU part"))), "")
-    cpus = len(machine.online_cpus(Path("/")))
-    words = ["advisor", text(Path("/etc/machine-id")), model, str(cpus)]
+    cpus = f"{len(os.sched_getaffinity(0))} of {len(machine.online_cpus(Path('/')))}"
+    words = ["advisor", text(Path("/etc/machine-id")), model, cpus]
     return hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:16]
 
 

@@ -95,6 +95,12 @@ def test_other_versions_another_python_and_another_class_are_other_keys(tmp_path
     assert store.key("sync", python(uvicorn="0.54.0", gunicorn="27.0.1")) == keys[0]
 
 
+def test_another_share_of_the_machine_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = store.key("sync", python())
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {*range(1000)})
+    assert store.key("sync", python()) != whole
+
+
 def test_the_key_does_not_show_the_machines_id() -> None:
     identity = Path("/etc/machine-id")
     shown = store.key("sync", python())
@@ -110,7 +116,9 @@ GOOD = files.dump(
     st.one_of(
         st.binary(),
         st.integers(0, len(GOOD) - 2).map(lambda end: GOOD[:end]),
-        st.text().map(lambda text: GOOD.replace(b"classes/4", text.encode("utf-8", "replace"))),
+        st.text().map(
+            lambda text: GOOD.replace(store.SCHEMA.encode(), text.encode("utf-8", "replace"))
+        ),
         st.sampled_from([b"NaN", b"1e999", b"-1", b'"1"', b"[" * 100_000]).map(
             lambda value: GOOD.replace(b'"measured_at": 1', b'"measured_at": ' + value)
         ),
