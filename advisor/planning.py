@@ -17,10 +17,10 @@ from advisor.rules import registry
 if TYPE_CHECKING:
     from advisor.documents import Facts, Measurement, Server, Value
     from advisor.evidence import Amount
-    from advisor.model.capacity import Configuration, Demand
     from advisor.model.choose import Plan
     from advisor.model.classes import WorkerClass
     from advisor.model.memory import MemoryCost
+    from advisor.model.service import Configuration, Demand
     from advisor.model.sharing import Shares
     from advisor.resolve import Resolution
 

@@ -23,8 +23,8 @@ from advisor.rules.sensitivity import of_plan
 if TYPE_CHECKING:
     from advisor.documents import Facts, Measurement, Server
     from advisor.intent import Intent
-    from advisor.model.capacity import Bracket
     from advisor.model.choose import Plan
+    from advisor.model.service import Bracket
     from advisor.planning import Planning
 
 

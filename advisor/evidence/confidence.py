@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from advisor.documents import Measurement, Sensitivity, Value
-    from advisor.model.capacity import Demand
     from advisor.model.choose import Plan
     from advisor.model.memory import MemoryCost
+    from advisor.model.service import Demand
 
 
 @dataclass(frozen=True, slots=True)

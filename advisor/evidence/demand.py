@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from advisor.evidence.lockstep import lockstep
 from advisor.evidence.waking import waking
-from advisor.model.capacity import Demand
 from advisor.model.classes import ASGI, OFFERED, SYNC, calibrated, named
+from advisor.model.service import Demand
 from advisor.rules import versions
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ NULL_SYNC_S = 0.000085
 HOPS = {"nginx": (0.000012, 0.000015), "caddy": (0.00004, 0.00004)}
 LISTED = {"uvicorn", "anyio", "starlette", "fastapi", "django"}
 OWN_ASGI, UVICORN_PACKAGE = "can.gunicorn.asgi_worker", "uvicorn-worker"
+# By so much an average of requests in service is off.
+FULL_BLUR = 0.02
 # Servers sold today differ by about this in what one core does in a second.
 ELSEWHERE = 1.6
 
@@ -97,8 +101,18 @@ def demand_of(
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
         wake_s=woken.wake_s,
         nap_s=woken.nap_s,
-        slots=max(1, round(own_limit)) if isinstance(own_limit, int | float) else None,
+        lockstep=lockstep(measurement, wait),
+        slots=_slots(own_limit) if isinstance(own_limit, int | float) else None,
     )
+
+
+def _slots(in_service: float) -> int:
+    """The limit of which so many requests were in service on average: what is full is never quite.
+
+    >>> _slots(4.46), _slots(5.05)
+    (5, 5)
+    """
+    return max(1, math.ceil(in_service * (1 - FULL_BLUR)))
 
 
 def behind(demand: Demand, proxy: str, measurement: Measurement, *, own_budget: bool) -> Demand:

@@ -9,20 +9,21 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from advisor.model.capacity import Configuration, throughput
+from advisor.model.capacity import throughput
 from advisor.model.classes import OFFERED, named
 from advisor.model.constraints import broken, nothing
 from advisor.model.queueing import bound
 from advisor.model.response import response_at_rate
+from advisor.model.service import Configuration
 from advisor.model.space import configurations, one_more, rate_of, smallest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from advisor.model.capacity import Bracket, Demand
     from advisor.model.classes import WorkerClass
     from advisor.model.constraints import Constraints, Pins
     from advisor.model.memory import MemoryCost
+    from advisor.model.service import Bracket, Demand
 
 # Throughput that is given up for less memory.
 SLACK = 0.02

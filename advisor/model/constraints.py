@@ -10,8 +10,8 @@ from advisor.errors import NothingFeasible
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from advisor.model.capacity import Configuration
     from advisor.model.memory import MemoryCost
+    from advisor.model.service import Configuration
 
 # A reload that computes for longer than this starves the requests beside it.
 BOOT_LIMIT_S = 15.0

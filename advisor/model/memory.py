@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from advisor.model.capacity import Bracket
+from advisor.model.service import Bracket
 
 if TYPE_CHECKING:
-    from advisor.model.capacity import Configuration
+    from advisor.model.service import Configuration
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from advisor.model.capacity import Bracket, station
 from advisor.model.queueing import wait_quantile
+from advisor.model.service import Bracket, station
 from advisor.model.waking import coldness
 
 if TYPE_CHECKING:
-    from advisor.model.capacity import Configuration, Demand
+    from advisor.model.service import Configuration, Demand
 
 # Above this utilisation a tail is not predicted: Allen-Cunneen's error doubles there.
 TAIL_UTILISATION = 0.9

@@ -6,14 +6,15 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from advisor.model.capacity import Configuration, expected, woken
+from advisor.model.capacity import expected, woken
+from advisor.model.service import Configuration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from advisor.model.capacity import Demand
     from advisor.model.classes import WorkerClass
     from advisor.model.constraints import Constraints, Pins
+    from advisor.model.service import Demand
 
 # Fewer were never measured to be of use: the worker's own thread has to wait for one of them.
 THREADS = (4, 8, 16, 32, 64, 128, 256)

@@ -56,20 +56,21 @@ def awake_s(
     *,
     away_s: float,
     inside: int,
-    workers: int,
+    each: float,
     cores: float,
     most_rps: float,
 ) -> float:
     """CPU of a request with what waking up adds at the load that comes of it.
 
-    `inside` requests at a time are `away_s` off the CPU each, and no more than `most_rps` are
-    served: asymptotic bounds of a closed load (Lazowska and others 1984, 5.2).
+    `inside` requests at a time are `away_s` off the CPU each, `each` is a worker's share, and no
+    more than `most_rps` are served: asymptotic bounds of a closed load (Lazowska and others 1984,
+    5.2).
     """
     cpu = cpu_s
     for _ in range(ROUNDS):
         rate = min(inside / (cpu + away_s), cores / cpu, most_rps)
         rest = max(0.0, cores / rate - cpu)
-        extra = wake_s * coldness(rest) + nap_s * asleep(rate * cpu / cores, inside / workers)
+        extra = wake_s * coldness(rest) + nap_s * asleep(rate * cpu / cores, each)
         # Halfway: a longer request rests less, and so would take turns with a shorter one.
         cpu = (cpu + cpu_s + extra) / 2
     return cpu

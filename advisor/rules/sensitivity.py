@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from advisor.documents import Value
-    from advisor.model.capacity import Configuration
+    from advisor.model.service import Configuration
     from advisor.rules.registry import Rule, Seen
 
 MOST = 4

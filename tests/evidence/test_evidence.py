@@ -17,8 +17,8 @@ from advisor.documents import (
     Measurement,
     Worker,
 )
-from advisor.model.capacity import Configuration
 from advisor.model.classes import UVICORN_WORKER
+from advisor.model.service import Configuration
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FACTS = files.read(Facts, EXAMPLES / "facts.json")

@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from advisor.model.capacity import (
-    CROWDED,
-    Configuration,
-    Demand,
-    expected,
-    pinned,
-    pooled,
-    throughput,
-    woken,
-)
+from advisor.model.capacity import expected, pinned, pooled, throughput, woken
 from advisor.model.classes import ASGI, CLASSES, GTHREAD, SYNC, UVICORN_WORKER, WorkerClass
+from advisor.model.service import CROWDED, Configuration, Demand
 
 WAITING = Demand(0.0005, 0.00045, 0.00055, 0.040, measured_as=GTHREAD)
 DJANGO = Demand(0.00073, 0.00055, 0.00095, 0.0095, measured_as=SYNC, wake_s=0.00015)
@@ -116,6 +108,24 @@ def test_one_connection_pays_for_each_nap_and_a_full_worker_takes_none() -> None
     assert alone.cpu_s == pytest.approx(0.00026, rel=0.01)
     assert full.cpu_s == pytest.approx(0.0002, rel=0.01)
     assert alone.nap_s == full.nap_s == 0
+
+
+def test_requests_in_step_wait_for_all_the_others_until_the_cores_are_full() -> None:
+    """`def` routes that sleep for 50 ms: 64 ms with 32 requests, where 51 was due."""
+    seen = Demand(0.0006, 0.0006, 0.0006, 0.050, measured_as=UVICORN_WORKER)
+    one = Configuration(UVICORN_WORKER, 1)
+    free, held = (expected(one, replace(seen, lockstep=how), 1, 32) for how in (0.0, 1.0))
+    assert 32 / free == pytest.approx(0.051, rel=0.02)
+    assert 32 / held == pytest.approx(0.064, rel=0.06)
+    full = [expected(one, replace(seen, lockstep=how), 1, 500) for how in (0.0, 1.0)]
+    assert full[1] == pytest.approx(full[0], rel=0.02)
+    alone = [expected(one, replace(seen, lockstep=how), 1, 1) for how in (0.0, 1.0)]
+    assert alone[1] == pytest.approx(alone[0])
+    # What blocks its loop, and what serves one by one, is never in step.
+    blocks = replace(seen, wait_s=0.0, blocked_s=0.050)
+    for config, demand in ((one, blocks), (Configuration(SYNC, 8), seen)):
+        stays = expected(config, replace(demand, lockstep=1.0), 1, 8)
+        assert stays == expected(config, demand, 1, 8)
 
 
 def test_one_process_of_many_pays_though_no_core_rests() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.errors import NothingFeasible
-from advisor.model.capacity import Configuration, Demand, throughput
+from advisor.model.capacity import throughput
 from advisor.model.choose import Candidate, _pick, choose, fall_back
 from advisor.model.classes import (
     GTHREAD,
@@ -21,6 +21,7 @@ from advisor.model.classes import (
 )
 from advisor.model.constraints import BOOT_LIMIT_S, Constraints, Pins, connections
 from advisor.model.memory import MemoryCost
+from advisor.model.service import Configuration, Demand
 
 MIB = 1024**2
 LIMITS = Constraints(2, 8192 * MIB, "a test", 0.5, 64)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.model.capacity import Configuration
 from advisor.model.classes import GTHREAD, SYNC, UVICORN_WORKER
 from advisor.model.constraints import (
     OWN_DESCRIPTORS,
@@ -18,6 +17,7 @@ from advisor.model.constraints import (
     queued,
 )
 from advisor.model.memory import MemoryCost
+from advisor.model.service import Configuration
 
 MIB = 1024**2
 COST = MemoryCost(20 * MIB, 30 * MIB, 0, 1.0, 1.0, measured=True)

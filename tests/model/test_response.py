@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from advisor.model.capacity import Configuration, Demand
 from advisor.model.classes import SYNC, UVICORN_WORKER
 from advisor.model.response import response_at_rate
+from advisor.model.service import Configuration, Demand
 
 
 def test_a_tail_at_a_rate_grows_with_it_and_ends_at_saturation() -> None:

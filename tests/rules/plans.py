@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from advisor.documents import Limiter
-from advisor.model.capacity import Bracket, Configuration
+from advisor.model.service import Bracket, Configuration
 from tests.rules.cases.shared import ASYNC, MIB
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from advisor.documents import (
     Unknown,
     Worker,
 )
-from advisor.model.capacity import Demand
 from advisor.model.choose import choose
 from advisor.model.classes import UVICORN_WORKER
 from advisor.model.constraints import Constraints, Pins
 from advisor.model.memory import MemoryCost
+from advisor.model.service import Demand
 from advisor.rules.findings import Case
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from advisor.documents import Balance, Estimate, Limit, WorkerMemory
-from advisor.model.capacity import Demand
 from advisor.model.choose import choose, fall_back
 from advisor.model.classes import ASGI, GEVENT
 from advisor.model.constraints import Pins
+from advisor.model.service import Demand
 from advisor.rules.findings import FINDINGS, Case, find
 from tests.rules.situations import (
     BLOCKED,

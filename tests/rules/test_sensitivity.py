@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from advisor.documents import Estimate, Sensitivity
-from advisor.model.capacity import Demand
 from advisor.model.choose import choose
 from advisor.model.classes import SYNC
 from advisor.model.constraints import Constraints, Pins
+from advisor.model.service import Demand
 from advisor.rules import RULES
 from advisor.rules.registry import Choice, Rule, Seen
 from advisor.rules.sensitivity import MOST, SHIFTS, of_plan, of_rule
@@ -21,7 +21,7 @@ from tests.rules.cases.shared import COST, LIMITS, WAITING
 from tests.rules.test_rules import CASES
 
 if TYPE_CHECKING:
-    from advisor.model.capacity import Configuration
+    from advisor.model.service import Configuration
 
 
 def rule(decide: Any, *needs: str) -> Rule:

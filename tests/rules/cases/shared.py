@@ -6,11 +6,11 @@ from typing import Any
 
 from advisor.documents import Estimate
 from advisor.evidence import Basis
-from advisor.model.capacity import Demand
 from advisor.model.choose import Plan, choose, fall_back
 from advisor.model.classes import SYNC, UVICORN_WORKER, WorkerClass
 from advisor.model.constraints import Constraints, Pins
 from advisor.model.memory import MemoryCost
+from advisor.model.service import Demand
 
 MIB = 1024**2
 SILENT = object()
