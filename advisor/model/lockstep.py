@@ -3,9 +3,9 @@
 A closed load of customers that compute in turns is solved exactly where their times vary
 (queueing.py). Where they do not, those that came together come back together, each waits for all
 of the others' computing, and cores idle while all are away. How far an app's load is in step is
-told by its own measurement: 1 is entirely, as 4, 8 and 16 requests of `def` routes that sleep for
-50 ms were (53.5, 54.3 and 55.0 ms, where 50.8 was due); the fuller the cores are, the less it
-matters, for a queue keeps them busy.
+told by its own measurement: 1 is entirely. Of `def` routes that sleep for 50 ms, 8 requests took
+54.3 ms, where 50.8 is due and 55.2 entirely in step; 16 took 55.0, of 50.8 and 59.7. The fuller
+the cores are, the less it matters, for a queue keeps them busy.
 """
 
 from __future__ import annotations
