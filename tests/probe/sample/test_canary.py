@@ -36,6 +36,13 @@ def fly(url: str, pids: tuple[int, ...], ours: set[Peer] | None = None) -> Canar
     return asyncio.run(canary(endpoint, pids, get(endpoint.path), ours=ours))
 
 
+def middle(url: str, pids: tuple[int, ...]) -> Canary:
+    """Of three flights the middle one: a stolen core between two requests moves one flight."""
+    flights = [flight for _ in range(3) if (flight := fly(url, pids)) is not None]
+    assert len(flights) == 3
+    return sorted(flights, key=lambda flight: flight.held_s / flight.alone_s)[1]
+
+
 def uvicorn(port: int, *words: str) -> list[str]:
     where = ["--app-dir", str(APPS), "--port", str(port), "--timeout-graceful-shutdown", "1"]
     return [program("uvicorn"), "asgi_app:app", *where, *words]
@@ -62,8 +69,7 @@ def test_a_blocked_loop_serves_one_after_the_other_and_an_awaiting_one_both(
     with running(command, url=f"{url}/healthz", log=tmp_path / "log") as pid:
         pids = processes(pid)
         for path in ("/blocked", "/blocked-cpu"):
-            seen = fly(url + path, pids)
-            assert seen is not None
+            seen = middle(url + path, pids)
             assert seen.pid in pids
             assert seen.serialised, (path, seen)
             assert seen.held_s == pytest.approx(seen.alone_s, rel=0.4)
