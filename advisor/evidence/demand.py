@@ -101,7 +101,7 @@ def demand_of(
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
         wake_s=woken.wake_s,
         nap_s=woken.nap_s,
-        lockstep=lockstep(measurement, wait),
+        lockstep=lockstep(measurement, measured_as, wait),
         slots=_slots(own_limit) if isinstance(own_limit, int | float) else None,
     )
 

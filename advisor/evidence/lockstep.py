@@ -9,6 +9,7 @@ from advisor.model.queueing import closed_throughput
 
 if TYPE_CHECKING:
     from advisor.documents import Measurement
+    from advisor.model.classes import WorkerClass
 
 # Near the most that was reached something else holds requests up.
 FREE_RATIO = 0.75
@@ -16,7 +17,7 @@ FREE_RATIO = 0.75
 WAITS_S = 0.001
 
 
-def lockstep(measurement: Measurement, wait_s: float) -> float:
+def lockstep(measurement: Measurement, worker_class: WorkerClass | None, wait_s: float) -> float:
     """From 0, as likely as not together, to 1, all together; 0 where that is not told.
 
     Of each step with several connections: what a request took longer than the exact solution has
@@ -26,7 +27,7 @@ def lockstep(measurement: Measurement, wait_s: float) -> float:
     steps, workers = measurement.throughput.steps, measurement.target.workers
     if not (isinstance(left, int | float) and left > 0 and workers and steps):
         return 0.0
-    if wait_s < WAITS_S or measurement.target.worker_class == "sync":
+    if wait_s < WAITS_S or (worker_class is not None and worker_class.kind == "one"):
         return 0.0
     cores = min(left, float(workers))
     most_rps = max(step.rps for step in steps)

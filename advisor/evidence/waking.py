@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from advisor.model.waking import asleep, coldness, rest_s
 
 if TYPE_CHECKING:
-    from advisor.documents import Measurement, Step
+    from advisor.documents import Measurement
 
 # Where a host was not measured, and at most: FACTS has 790 µs at 20/s, 458 at 200/s and 224 back to
 # back; a Django page of 880 µs on resting cores took 750 to 930 on busy ones.
@@ -61,27 +61,35 @@ def waking(measurement: Measurement, name: str | None, wait_s: float) -> Waking:
 
 def _nap(measurement: Measurement, met: float) -> float:
     """By what a lone request took more that hardly rested; `met` is how many slept later."""
-    cpu, lone = measurement.cpu_per_request_s, next(iter(measurement.throughput.steps), None)
-    if not (cpu and lone and lone.cpu_per_request_s and lone.server_cpu_cores):
+    lone = _lone(measurement)
+    if lone is None or lone.cold >= RESTLESS or met > 1 - APART:
         return 0.0
-    is_restless = coldness(_lone_rest_s(lone)) < RESTLESS
-    if lone.connections != 1 or not is_restless or met > 1 - APART:
-        return 0.0
-    return min(MOST_NAP_S, max(0.0, lone.cpu_per_request_s - cpu.value) / (1 - met))
+    return min(MOST_NAP_S, lone.more_s / (1 - met))
 
 
 def _told(measurement: Measurement, cold: float) -> float | None:
     """By what a lone request took more, where its core rested then and the cores did not later."""
-    cpu, lone = measurement.cpu_per_request_s, next(iter(measurement.throughput.steps), None)
-    if not (cpu and lone and lone.cpu_per_request_s and lone.server_cpu_cores):
+    lone = _lone(measurement)
+    return lone.more_s / (lone.cold - cold) if lone and lone.cold - cold >= APART else None
+
+
+@dataclass(frozen=True)
+class _Lone:
+    """What one connection's requests took more than many's, and how cold their core was."""
+
+    more_s: float
+    cold: float
+
+
+def _lone(measurement: Measurement) -> _Lone | None:
+    """The probe's first step; one connection is one worker's, on one core."""
+    cpu, step = measurement.cpu_per_request_s, next(iter(measurement.throughput.steps), None)
+    if not (cpu and step and step.cpu_per_request_s and step.server_cpu_cores):
         return None
-    apart = coldness(_lone_rest_s(lone)) - cold
-    return max(0.0, lone.cpu_per_request_s - cpu.value) / apart if apart >= APART else None
-
-
-def _lone_rest_s(lone: Step) -> float:
-    """One connection is one worker's, on one core."""
-    return rest_s(1.0, lone.server_cpu_cores or 0.0, lone.cpu_per_request_s or 0.0)
+    if step.connections != 1:
+        return None
+    rested = rest_s(1.0, step.server_cpu_cores, step.cpu_per_request_s)
+    return _Lone(max(0.0, step.cpu_per_request_s - cpu.value), coldness(rested))
 
 
 def _null(measurement: Measurement, name: str | None) -> float | None:

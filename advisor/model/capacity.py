@@ -70,14 +70,18 @@ def _by_turns(config: Configuration, demand: Demand, cores: float, busy: float) 
 def expected(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s as connections are likely to spread; `demand` is priced for the class."""
     concentration = _concentration(config, demand, cores, concurrency)
-    rate = _spread(config, demand, cores, concurrency, concentration)
-    return min(_in_step(config, demand, cores, concurrency, rate), demand.ceiling_rps or math.inf)
+    rate = _served(config, demand, cores, concurrency, concentration)
+    return min(rate, demand.ceiling_rps or math.inf)
 
 
-def _in_step(
-    config: Configuration, demand: Demand, cores: float, concurrency: int, rate: float
+def _served(
+    config: Configuration, demand: Demand, cores: float, concurrency: int, concentration: float
 ) -> float:
-    """The rate once requests that wait alike wait for one another; those that block do not."""
+    """Requests/s of workers with queues of their own, where those that wait alike stay in step.
+
+    Those that block an event loop do not.
+    """
+    rate = _spread(config, demand, cores, concurrency, concentration)
     if config.worker_class.kind == "one" or demand.blocked_s or not demand.lockstep:
         return rate
     inside = min(concurrency, config.workers * config.slots(demand, concurrency))
@@ -115,8 +119,7 @@ def _spread(
 
 def pinned(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s when few workers hold most connections, as in an unlucky launch."""
-    uneven = _spread(config, demand, cores, concurrency, UNLUCKY[config.worker_class.kind])
-    uneven = _in_step(config, demand, cores, concurrency, uneven)
+    uneven = _served(config, demand, cores, concurrency, UNLUCKY[config.worker_class.kind])
     return min(uneven, expected(config, demand, cores, concurrency))
 
 

@@ -109,6 +109,18 @@ CASES = {
         "concurrency",
         seen(GTHREAD, LONE, load(32, 390, response_s=0.08)),
     ),
+    "the threads of one worker all wait, the other's have nothing to do": (
+        "concurrency",
+        seen(GTHREAD, LONE, load(16, 250, response_s=0.06, cores=(0.4, 0.1))),
+    ),
+    "threads of no worker are all taken": (
+        "unknown",
+        seen(GTHREAD, LONE, load(16, 250, response_s=0.06, cores=(0.25, 0.25))),
+    ),
+    "sync workers that were unlike": (
+        "unknown",
+        seen(SYNC, LONE, load(16, 100, response_s=0.16, cores=(0.2, 0.05, 0.05, 0.05, 0.05))),
+    ),
     "forty tokens": (
         "concurrency",
         seen(UVICORN, LONE, load(256, 1950, response_s=0.13, waits=IDLE_LOOP, downstream=0)),

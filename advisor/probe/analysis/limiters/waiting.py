@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from advisor.probe.analysis.limiters.saying import limiter, unknown
 
 if TYPE_CHECKING:
-    from advisor.documents import Limiter, Scalar
+    from advisor.documents import Limiter, Scalar, Server
     from advisor.probe.analysis.observation import Load, Observation
 
 THREAD_TOKENS = 40  # AnyIO's default limiter, per worker
+TAKEN = 0.75  # of the slots, on average: then all are, but for the time between two requests
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,30 @@ def slots(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter 
     alone = seen.steps[0].response_s
     in_service = top.rps * alone
     evidence |= {"slots": slots, "in_service": round(in_service, 1)}
-    if in_service >= 0.75 * slots:
+    if in_service >= TAKEN * slots:
         why = (
             f"all {slots} slots ({len(server.workers)} workers x {server.threads} threads) were "
             f"busy, each for about the {alone * 1e3:.0f} ms that a lone request takes"
         )
         return limiter("concurrency", min(0.95, in_service / slots), why, evidence)
+    if server.threads > 1 and (full := _full(server, top, in_service)):
+        evidence |= {"busy_workers": full, "workers": len(server.workers)}
+        why = (
+            f"all {server.threads} threads of {full} of {len(server.workers)} workers were busy "
+            "while others idled: kept-alive connections pin the work to them"
+        )
+        return limiter("concurrency", 0.7, why, evidence)
     if top.connections >= 2 * slots:
         # Either the slots were unevenly filled, or each request took longer than alone.
         return _waiting_downstream(seen, top, evidence)
     return None
+
+
+def _full(server: Server, top: Load, in_service: float) -> int:
+    """Workers whose threads were all taken: a worker's share of the requests is that of the CPU."""
+    shares = (top.cores_of(each.pid) / top.server_cores for each in server.workers)
+    least = TAKEN * (server.threads or 1)
+    return sum(in_service * share >= least for share in shares) if top.server_cores else 0
 
 
 def tokens(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
