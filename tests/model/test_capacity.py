@@ -148,39 +148,34 @@ def test_one_process_of_many_pays_though_no_core_rests() -> None:
         (SYNC, 1, 1, 79, 0.25),
         (SYNC, 24, 1, 1694, 0.2),
         (SYNC, 47, 1, 2115, 0.1),
-        (GTHREAD, 1, 64, 1155, 0.15),
+        (GTHREAD, 1, 64, 1155, 0.1),
+        (GTHREAD, 2, 64, 1666, 0.15),
+        (GTHREAD, 3, 32, 2164, 0.1),
     ],
 )
 def test_a_django_page_of_10_ms_at_48_connections(
     worker_class: WorkerClass, workers: int, threads: int, measured: float, off: float
 ) -> None:
-    """Launches of one run, on two cores that wrk shared; `off` is what the model misses.
+    """Launches of one run, over wrk's own connections, on two cores that it shared.
 
-    880 µs of CPU on idle workers, 9.5 ms of waiting. The model's wake-up and hand-over times
-    were set with these figures known, so this holds them in place and does not validate them.
+    `off` is what the model misses; what is printed holds them all. 880 µs of CPU on idle workers,
+    9.5 ms of waiting. The model's wake-up and hand-over times were set with these figures known,
+    so this holds them in place and does not validate them.
     """
     predicted = throughput(Configuration(worker_class, workers, threads), DJANGO, 2, 48)
     assert predicted.value == pytest.approx(measured, rel=off)
-
-
-@pytest.mark.parametrize(("workers", "threads", "measured"), [(2, 64, 1666), (3, 32, 2164)])
-def test_connections_without_a_proxy_fall_less_evenly_than_the_value_says(
-    workers: int, threads: int, measured: float
-) -> None:
-    """The same run; wrk's own connections, so the interval has to hold what the value misses."""
-    predicted = throughput(Configuration(GTHREAD, workers, threads), DJANGO, 2, 48)
-    assert predicted.low <= measured <= predicted.high
+    assert predicted.missed().low <= measured <= predicted.missed().high
 
 
 @pytest.mark.parametrize(
     ("worker_class", "workers", "threads", "measured", "off"),
     [
         (SYNC, 8, 1, 372, 0.1),
-        (SYNC, 48, 1, 1730, 0.2),
+        (SYNC, 48, 1, 1730, 0.1),
         (GTHREAD, 1, 16, 697, 0.1),
-        (GTHREAD, 1, 32, 1132, 0.2),
-        (GTHREAD, 2, 32, 1541, 0.3),
-        (GTHREAD, 4, 32, 1855, 0.15),
+        (GTHREAD, 1, 32, 1132, 0.15),
+        (GTHREAD, 2, 32, 1541, 0.1),
+        (GTHREAD, 4, 32, 1855, 0.1),
     ],
 )
 def test_a_flask_page_of_20_ms_behind_nginx_at_64_connections(

@@ -125,6 +125,19 @@ def test_the_smallest_that_meets_the_targets() -> None:
     assert plan.p99.high <= 0.2
 
 
+def test_a_tail_that_is_asked_for_takes_more_than_its_rate_alone() -> None:
+    rate = replace(LIMITS, rate_rps=300)
+    any_tail, short = (
+        choose("wsgi", WAITING, COST, replace(rate, p99_s=p99), Pins()) for p99 in (None, 0.06)
+    )
+    assert any_tail.p99 is not None
+    assert short.p99 is not None
+    assert any_tail.p99.high > 0.06 >= short.p99.high
+    assert short.memory.value > any_tail.memory.value
+    never = choose("wsgi", WAITING, COST, replace(rate, p99_s=0.03), Pins())
+    assert never.meets_targets is False
+
+
 def test_targets_out_of_reach_give_the_best_and_say_so() -> None:
     plan = choose("wsgi", WAITING, COST, replace(LIMITS, rate_rps=1e6), Pins())
     assert plan.meets_targets is False
