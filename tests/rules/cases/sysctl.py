@@ -76,6 +76,14 @@ CASES: dict[str, list[tuple[dict[str, Any], Any]]] = {
         ({"kernel.tcp_fin_timeout_s": 60}, SILENT),
         ({"kernel.tcp_fin_timeout_s": 120}, SILENT),
         ({"kernel.tcp_fin_timeout_s": 15}, 60),
+        # What a file of ours has raised is said again, and never lowered.
+        (
+            {
+                "kernel.tcp_fin_timeout_s": 120,
+                "kernel.set_by_advisor": ["net.ipv4.tcp_fin_timeout"],
+            },
+            120,
+        ),
     ],
     "sysctl.tcp_migrate_req": [
         (moving(0), 1),
