@@ -51,6 +51,15 @@ def test_the_lightest_load_tells_what_waking_up_takes() -> None:
     assert found.wake_s * coldness(rest_s) == pytest.approx(0.0011, rel=0.01)
 
 
+def test_a_first_step_of_several_connections_is_no_lone_request() -> None:
+    seen = measured(0.0009, 0.98, lone_s=0.002, sync=0.0001)
+    both = seen.throughput.steps[0].model_copy(update={"connections": 2})
+    seen = seen.model_copy(
+        update={"throughput": seen.throughput.model_copy(update={"steps": [both]})}
+    )
+    assert waking(seen, "sync", WAITS_S).wake_s == pytest.approx(COLDER * TWICE * 0.0001)
+
+
 def test_one_that_asks_again_at_once_tells_what_any_sleep_takes() -> None:
     """A route of 193 µs on eight connections, of 249 on one that hardly lets the core rest."""
     seen = computing(0.000193, lone_s=0.000249)
