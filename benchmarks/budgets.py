@@ -34,7 +34,7 @@ from benchmarks.regret.apps import CASES, MIB, OWN, Case
 from benchmarks.regret.formulas import naive
 from benchmarks.regret.launch import CONNECTIONS, SERVED, started
 from benchmarks.regret.points import Config
-from benchmarks.regret.services import group_of, services
+from benchmarks.regret.services import group_of
 from benchmarks.table import Figure, show
 
 if TYPE_CHECKING:
@@ -255,10 +255,9 @@ def main() -> int:
     """Print what each took of its budget; 1 where a limit was hit."""
     os.environ["ASYNCPG_MAX_SIZE"] = "4"
     head = f"  {'app':<24} {'configuration':<18} {'peak of limit':>18} broken   failed      rate"
-    with services():
-        print(f"Memory, MB; broken = processes killed\n{head}")
-        memory = [in_memory(case) for case in MEMORY]
-        print("\n".join(row.text() for row in memory))
+    print(f"Memory, MB; broken = processes killed\n{head}")
+    memory = [in_memory(case) for case in MEMORY]
+    print("\n".join(row.text() for row in memory))
     with postgres() as server:
         os.environ["POSTGRES_PORT"] = str(server.port)
         print(f"\nDatabase connections; broken = refused for want of one\n{head}")

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 
 from advisor.demo.processes import free_port, program, running
 from advisor.probe import probe
-from benchmarks.measurement.cases import APPS, CASES, downstream
+from benchmarks.measurement.cases import APPS, CASES
 from benchmarks.measurement.reference import Processes
 from benchmarks.measurement.rows import Row, connections_of
+from benchmarks.regret.apps import FIVE_AT_ONCE
+from benchmarks.regret.services import service
 from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import Figure, show
 
@@ -123,8 +125,8 @@ def main() -> int:
         "  wait error  conn     sent server CPU"
     )
     rows = []
-    with downstream() as port, one_scheduler_group():
-        os.environ["DOWNSTREAM_PORT"] = str(port)
+    with service(FIVE_AT_ONCE.script) as port, one_scheduler_group():
+        os.environ[FIVE_AT_ONCE.variable] = str(port)
         for _ in range(wanted.runs):
             for case in cases:
                 rows.append(run(case))

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from advisor.demo.processes import free_port
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 APPS = Path(__file__).parents[2] / "tests" / "apps"
 
@@ -82,15 +73,3 @@ CASES = (
     ),
     Case("holds 150 MB", "gunicorn heavy_app:app -w 2", "/compute", ("cpu",), 0.0, connections=16),
 )
-
-
-@contextmanager
-def downstream() -> Iterator[int]:
-    """The slow service of tests/apps/downstream.py; its port."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, str(APPS / "downstream.py"), str(port)])
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait()

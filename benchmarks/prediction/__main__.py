@@ -30,7 +30,6 @@ from benchmarks.prediction.known import APP_CPU, CONNECTIONS, TRIED, measured, o
 from benchmarks.prediction.rows import Load, value
 from benchmarks.regret.apps import CASES as APPS
 from benchmarks.regret.launch import holdings, proxied, tree
-from benchmarks.regret.services import services
 from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import Figure, show
 
@@ -144,7 +143,7 @@ def main() -> int:
 
 def live(cases: list[Case], wanted: argparse.Namespace) -> Iterator[Row]:
     """Probe and load, for as many runs as are wanted."""
-    with services(), one_scheduler_group(), pace(APP_CPU) as pieces:
+    with one_scheduler_group(), pace(APP_CPU) as pieces:
         for run in range(wanted.runs):
             for case in cases:
                 known = measured(case, pieces)

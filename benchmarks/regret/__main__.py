@@ -32,7 +32,6 @@ from benchmarks.regret.cache import Cache
 from benchmarks.regret.judge import Row, judge
 from benchmarks.regret.launch import measure
 from benchmarks.regret.points import Config, Point
-from benchmarks.regret.services import services
 from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import show
 
@@ -188,7 +187,7 @@ def main() -> int:
     cases = [case for case in CASES if not wanted.apps or case.name in wanted.apps]
     if wanted.keep:
         wanted.keep.mkdir(parents=True, exist_ok=True)
-    with services(), one_scheduler_group():
+    with one_scheduler_group():
         searched = grids(cases)
         if wanted.grid:
             for each in searched:

@@ -58,10 +58,14 @@ def folder() -> Path:
 
 def key(case: Case) -> str:
     """What a grid depends on, as a digest: the case, its source, the load, machine, versions."""
-    names = (f"{case.module.partition(':')[0]}.py", *([case.service] if case.service else []))
-    digests = [hashlib.sha256((case.folder / name).read_bytes()).hexdigest() for name in names]
+    asked = case.service
+    scripts = (
+        case.folder / f"{case.module.partition(':')[0]}.py",
+        *([asked.script] if asked else []),
+    )
+    digests = [hashlib.sha256(script.read_bytes()).hexdigest() for script in scripts]
     parts = (
-        digests,
+        [*digests, *(asked.arguments if asked else ())],
         [case.interface, case.module, case.route, case.memory_bytes, case.cpus, case.connections],
         [launch.CONNECTIONS, launch.WARM_S, launch.LOAD_S, launch.SERVED, launch.SITE],
         [machine(), platform.python_version(), launch.versions()],

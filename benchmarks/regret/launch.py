@@ -16,7 +16,7 @@ from advisor.host.processes import Usage, usage
 from advisor.probe.sample.clocks import process_cpu_s
 from advisor.render.stage import main_conf
 from benchmarks.regret.points import Point
-from benchmarks.regret.services import group_of
+from benchmarks.regret.services import group_of, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,7 +89,8 @@ def started(
 ) -> Iterator[tuple[int, int]]:
     """The app under Gunicorn inside the `with`, booted; its master's PID and its port.
 
-    It runs within the case's CPU quota, where it has one, and in `group`.
+    It runs within the case's CPU quota, where it has one, and in `group`; beside the service that
+    it asks.
     """
     port = free_port()
     module = case.module if ":" in case.module else f"{case.module}:app"
@@ -98,6 +99,9 @@ def started(
     command += ["--workers", str(config.workers), "--log-level", "warning", *options]
     command += ["--threads", str(config.threads)] if config.threads > 1 else []
     with ExitStack() as stack:
+        if asked := case.service:
+            asked_port = stack.enter_context(service(asked.script, *asked.arguments))
+            command = ["env", f"{asked.variable}={asked_port}", *command]
         quota = [stack.enter_context(group_of("cpu", case.cpus))] if case.cpus else []
         for each in (*quota, *([group] if group else [])):
             command = each.around(command)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal
 from advisor.demo.processes import free_port
 from advisor.errors import AdvisorError
 from advisor.host import cgroups
-from benchmarks.regret.apps import DATABASE_CONNECTIONS, OWN, TESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,18 +32,6 @@ LIMITS = {
 
 
 @contextmanager
-def services() -> Iterator[None]:
-    """The services of tests/apps and benchmarks/apps, and where they listen in the environment."""
-    with ExitStack() as stack:
-        for variable, script, more in (
-            ("DATABASE_PORT", OWN / "database.py", (str(DATABASE_CONNECTIONS),)),
-            ("DOWNSTREAM_PORT", TESTS / "downstream.py", ()),
-        ):
-            os.environ[variable] = str(stack.enter_context(service(script, *more)))
-        yield
-
-
-@contextmanager
 def service(script: Path, *more: str) -> Iterator[int]:
     """A script that is given a port and listens there, from then on; the port."""
     port = free_port()
@@ -53,6 +40,7 @@ def service(script: Path, *more: str) -> Iterator[int]:
         start_new_session=True,  # Ctrl-C is for the benchmark, which ends it
     )
     try:
+        os.sched_setaffinity(process.pid, range(os.cpu_count() or 1))  # it stands for another host
         deadline = time.monotonic() + WAIT_S
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""A service that answers every byte after 20 ms, five at a time: `downstream.py PORT`."""
+"""Answers every byte after 20 ms, five at a time or so many: `downstream.py PORT [AT_ONCE]`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import sys
 
 
-async def main(port: int) -> None:
-    five = asyncio.Semaphore(5)
+async def main(port: int, at_once: int = 5) -> None:
+    slots = asyncio.Semaphore(at_once)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await reader.read(1):
-                async with five:
+                async with slots:
                     await asyncio.sleep(0.02)
                 writer.write(b"!")
         except ConnectionError:
@@ -24,4 +24,4 @@ async def main(port: int) -> None:
         await server.serve_forever()
 
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(*map(int, sys.argv[1:])))
