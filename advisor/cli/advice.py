@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from advisor.documents import Facts, Measurement, Recommendation, Server
     from advisor.faults import Fault
@@ -123,7 +124,8 @@ def make(
     from advisor.recommend import recommend
     from advisor.selection import servers_for
 
-    facts = given or _gathered(pid, intent.app.virtualenv if intent else None)
+    facts_of = (lambda _pid: given) if given else _here(intent.app.virtualenv if intent else None)
+    facts = facts_of(pid)
     servers = servers_for(facts, measurement, intent, pid=pid, single=single)
     if measurement and (gap := guards.elsewhere(facts, measurement)):
         typer.echo(f"advisor: warning: {gap.why}.\n  {gap.remedy}", err=True)
@@ -134,7 +136,8 @@ def make(
             recommend(own, measurement, intent, server=server, **amounts), own, measurement, server
         )
         for server in servers
-        for own in [_limits_of(server, facts, given)]
+        # The limits that count are those of the server's own process.
+        for own in [facts_of(server.pid) if server else facts]
     ]
 
 
@@ -149,14 +152,8 @@ def _nameless(measurement: Measurement) -> Intent:
     )
 
 
-def _gathered(pid: int | None, virtualenv: str | None = None) -> Facts:
-    from advisor.host import gather
+def _here(virtualenv: str | None) -> Callable[[int | None], Facts]:
+    """What tells the facts of any process of this host, which is looked at once."""
+    from advisor.host import look
 
-    return gather(pid, virtualenv=Path(virtualenv) if virtualenv else None)
-
-
-def _limits_of(server: Server | None, facts: Facts, given: Facts | None) -> Facts:
-    """The facts with the limits of the server's own process, which are the ones that count."""
-    if given or server is None or facts.pid == server.pid:
-        return facts
-    return _gathered(server.pid)
+    return partial(look().facts, virtualenv=Path(virtualenv) if virtualenv else None)

@@ -82,12 +82,15 @@ class Component(Document):
     """A program or library found on the host; `modules` only where it has any that matter.
 
     `loaded` is whether the app's workers have a library in memory, null where that is not known.
+    `settings` are what its main file sets for the whole host, by its own names: of nginx
+    worker_processes, worker_connections and worker_rlimit_nofile; null where none was read.
     """
 
     version: str
     modules: list[str] = []
     path: str | None = None
     loaded: bool | None = None
+    settings: dict[str, Scalar] | None = None
 
 
 class Worker(Document):

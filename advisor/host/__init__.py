@@ -1,5 +1,5 @@
 """What a host is: its limits, programs and running app servers."""
 
-from advisor.host.facts import gather
+from advisor.host.facts import gather, look
 
-__all__ = ["gather"]
+__all__ = ["gather", "look"]

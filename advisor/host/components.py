@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.documents import Component
-from advisor.host import nginx_modules
+from advisor.host import nginx_main
 from advisor.host.tree import LIVE
 
 # Daemons live in /usr/sbin, which is not on an ordinary user's PATH.
@@ -160,8 +160,12 @@ def components(ask: Ask = asked, root: Path = LIVE) -> dict[str, Component]:
         if component := parse(answers[command].text):
             path = answers[command].path if name in command[0] else None  # not nginx's as OpenSSL's
             found[name] = component.model_copy(update={"path": path})
-    if "nginx" in found and (file := parse_nginx_configuration(answers["nginx", "-V"].text)):
-        found["nginx"] = _with(found["nginx"], nginx_modules.loaded(file, root))
+    if "nginx" in found:
+        file = parse_nginx_configuration(answers["nginx", "-V"].text)
+        main = nginx_main.read(file, root) if file else None
+        if main:
+            loaded = _with(found["nginx"], main.modules)
+            found["nginx"] = loaded.model_copy(update={"settings": main.settings})
     if "caddy" in found:
         found["caddy"] = _with(found["caddy"], parse_caddy_modules(ask(CADDY_MODULES).text))
     return found

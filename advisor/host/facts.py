@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advisor.documents import APP_ENVIRONMENT, FACTS_SCHEMA, Facts, Memory, Unknown
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from advisor.documents import Component, Server
+    from advisor.documents import Component, Redis, Server
     from advisor.host.components import Ask
     from advisor.host.describe import Described
 
@@ -40,40 +41,74 @@ def gather(
     Raises:
         InvalidInput: there is no such process, or none that this user may see.
     """
-    if pid is not None and not (pid > 0 and under(root, proc(pid)).is_dir()):
-        raise InvalidInput(
-            f"--pid {pid}: no such process",
-            remedy="`advisor inspect` lists the servers that run here and their PIDs.",
+    return look(root, ask).facts(pid, virtualenv)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is the same for all processes of a host, seen once: asking programs takes longest.
+
+    `daemons` is None in a copy whose programs cannot be asked.
+    """
+
+    root: Path
+    found: list[Described]
+    daemons: dict[str, Component] | None
+    stores: list[Redis]
+    stores_unknown: list[Unknown]
+
+    def facts(self, pid: int | None = None, virtualenv: Path | None = None) -> Facts:
+        """The facts, with the limits of one process and the libraries of its app.
+
+        `InvalidInput` where there is no such process.
+        """
+        root = self.root
+        if pid is not None and not (pid > 0 and under(root, proc(pid)).is_dir()):
+            raise InvalidInput(
+                f"--pid {pid}: no such process",
+                remedy="`advisor inspect` lists the servers that run here and their PIDs.",
+            )
+        shown = _installation(pid, self.found, virtualenv, root)
+        environment = shown or (own() if root == LIVE else None)
+        libraries = components_of(environment) if environment else {}
+        cpu, cpu_unknown = limits.cpu(pid, root=root)
+        memory, memory_unknown = limits.memory(pid, root=root)
+        kernel_limits, kernel_unknown = kernel.kernel(pid, root=root)
+        asked = self.daemons is not None
+        return Facts(
+            schema_=FACTS_SCHEMA,
+            host=machine.host(root),
+            cpu=cpu,
+            memory=_with_others(memory, [item.server for item in self.found]),
+            kernel=kernel_limits,
+            components={} if self.daemons is None else self.daemons | libraries,
+            servers=[item.server for item in self.found],
+            unknown=[
+                *cpu_unknown,
+                *memory_unknown,
+                *kernel_unknown,
+                *(entry for item in self.found for entry in item.unknown),
+                *self.stores_unknown,
+                *([] if asked else [_copied(root)]),
+                *([_assumed(environment)] if asked and not shown else []),
+            ],
+            pid=pid,
+            redis=self.stores,
+            interfaces=interfaces(root) if kernel.same_network(pid, root)[0] else [],
         )
+
+
+def look(root: Path = LIVE, ask: Ask | None = None) -> Look:
+    """Look at a host: its servers, programs and stores; `gather` tells of `root` and `ask`."""
     live = root == LIVE
     ask = ask or (components.asked if live else None)
-    found = servers.discover(root) if ask else []
-    shown = _installation(pid, found, virtualenv, root)
-    environment = shown or (own() if live else None)
-    cpu, cpu_unknown = limits.cpu(pid, root=root)
-    memory, memory_unknown = limits.memory(pid, root=root)
-    kernel_limits, kernel_unknown = kernel.kernel(pid, root=root)
-    stores, redis_unknown = redis.discover() if live else ([], [])
-    return Facts(
-        schema_=FACTS_SCHEMA,
-        host=machine.host(root),
-        cpu=cpu,
-        memory=_with_others(memory, [item.server for item in found]),
-        kernel=kernel_limits,
-        components=_components(ask, environment, root) if ask else {},
-        servers=[item.server for item in found],
-        unknown=[
-            *cpu_unknown,
-            *memory_unknown,
-            *kernel_unknown,
-            *(entry for item in found for entry in item.unknown),
-            *redis_unknown,
-            *([] if ask else [_copied(root)]),
-            *([_assumed(environment)] if ask and not shown else []),
-        ],
-        pid=pid,
-        redis=stores,
-        interfaces=interfaces(root) if kernel.same_network(pid, root)[0] else [],
+    stores, unknown = redis.discover() if live else ([], [])
+    return Look(
+        root,
+        servers.discover(root) if ask else [],
+        components.components(ask, root) if ask else None,
+        stores,
+        unknown,
     )
 
 
@@ -109,10 +144,6 @@ def _installation(
         python = str(virtualenv / "bin" / "python")
         return installation([python], executable=None, mapped="", home=LIVE, root=root)
     return found[0].installation if found else None
-
-
-def _components(ask: Ask, environment: Installation | None, root: Path) -> dict[str, Component]:
-    return components.components(ask, root) | (components_of(environment) if environment else {})
 
 
 def _assumed(environment: Installation | None) -> Unknown:

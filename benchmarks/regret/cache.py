@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from advisor import files
-from benchmarks.regret import launch
+from benchmarks.regret import launch, services
 from benchmarks.regret.points import Point
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def key(case: Case) -> str:
     )
     digests = [hashlib.sha256(script.read_bytes()).hexdigest() for script in scripts]
     parts = (
-        [*digests, *(asked.arguments if asked else ())],
+        [*digests, *([*asked.arguments, services.NICE] if asked else [])],
         [case.interface, case.module, case.route, case.memory_bytes, case.cpus, case.connections],
         [launch.CONNECTIONS, launch.WARM_S, launch.LOAD_S, launch.SERVED, launch.SITE],
         [machine(), platform.python_version(), launch.versions()],

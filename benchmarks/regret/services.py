@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PERIOD_US = 100_000
 WAIT_S = 10.0
+NICE = -20
 # Joins the group named first, then becomes the server: its workers are born inside.
 JOIN = ("sh", "-c", 'echo $$ > "$0" && exec "$@"')
 LIMITS = {
@@ -33,14 +34,19 @@ LIMITS = {
 
 @contextmanager
 def service(script: Path, *more: str) -> Iterator[int]:
-    """A script that is given a port and listens there, from then on; the port."""
+    """A script that is given a port and listens there, from then on; the port.
+
+    It stands for another host: it runs on any core, and before what loads them (as root).
+    """
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, str(script), str(port), *more],
         start_new_session=True,  # Ctrl-C is for the benchmark, which ends it
     )
     try:
-        os.sched_setaffinity(process.pid, range(os.cpu_count() or 1))  # it stands for another host
+        os.sched_setaffinity(process.pid, range(os.cpu_count() or 1))
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         deadline = time.monotonic() + WAIT_S
         while not _answers(port):
             if process.poll() is not None or time.monotonic() > deadline:

@@ -208,12 +208,15 @@ def test_masked_words_say_the_same_but_for_the_secrets(words: list[str]) -> None
     assert commandline.parse(hidden) == commandline.parse(words)
 
 
-def test_nginx_modules_are_found_through_the_copy(tmp_path: Path) -> None:
-    main = b"load_module a/ngx_x_module.so; include m/*.conf; http { include secret.conf; }"
+def test_what_nginx_conf_says_is_found_through_the_copy(tmp_path: Path) -> None:
+    main = (
+        b"load_module a/ngx_x_module.so; include m/*.conf; http { include secret.conf; }"
+        b"events { worker_connections 768; } worker_processes auto;"
+    )
     copy = laid(
         tmp_path,
         files={
-            "/etc/nginx/nginx.conf": programs.loads(main).decode(),
+            "/etc/nginx/nginx.conf": programs.taken(main).decode(),
             "/etc/nginx/m/1.conf": "load_module 'ngx_y_module.so';\n",
         },
         answers=[
@@ -224,9 +227,10 @@ def test_nginx_modules_are_found_through_the_copy(tmp_path: Path) -> None:
             }
         ],
     )
-    assert b"secret" not in programs.loads(main)
+    assert b"secret" not in programs.taken(main)
     nginx = copy.facts().components["nginx"]
     assert (nginx.version, nginx.path, nginx.modules) == ("1.26.3", "/usr/sbin/nginx", ["x", "y"])
+    assert nginx.settings == {"worker_processes": "auto", "worker_connections": 768}
 
 
 def test_a_path_that_leads_out_stays_in_the_copy(tmp_path: Path) -> None:
@@ -314,9 +318,9 @@ def test_the_named_environment_is_gathered(tmp_path: Path) -> None:
 
 
 @given(st.binary())
-def test_any_configuration_is_shortened_to_what_it_loads(text: bytes) -> None:
-    kept = programs.loads(text)
-    assert programs.loads(kept) == kept
+def test_any_configuration_is_shortened_to_what_is_taken(text: bytes) -> None:
+    kept = programs.taken(text)
+    assert programs.taken(kept) == kept
 
 
 @given(st.binary(), st.binary())

@@ -1,6 +1,6 @@
 """What is wrong or risky and no setting of ours mends: one small function a finding."""
 
-from advisor.rules.findings import capacity, deployment, host, live, load, restarts, stores
+from advisor.rules.findings import capacity, deployment, host, live, load, nginx, restarts, stores
 from advisor.rules.findings.case import FINDINGS, Case, find
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "host",
     "live",
     "load",
+    "nginx",
     "restarts",
     "stores",
 ]

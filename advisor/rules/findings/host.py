@@ -12,8 +12,6 @@ MIB = 1024**2
 FEW_SWAPPED_BYTES = 64 * MIB
 # What other processes hold before they count as neighbours that compute too.
 NEIGHBOURS_RATIO = 0.25
-# nginx's own worker_connections (ngx_core_module): a client's and the app's both count.
-NGINX_CONNECTIONS = 512
 
 
 @finding("swapping", "warning")
@@ -73,24 +71,6 @@ def _neighbours(case: Case) -> str | None:
     if held is not None and held >= NEIGHBOURS_RATIO * facts.memory.total_bytes:
         return f"other processes hold {size(held)} of memory"
     return None
-
-
-@finding("nginx-connections", "info")
-def _nginx_connections(case: Case) -> Said | None:
-    """The host's own nginx.conf is never edited: the line to look for."""
-    needed = 2 * case.plan.concurrency
-    if case.value("proxy") != "nginx" or needed <= NGINX_CONNECTIONS:
-        return None
-    enough = 1 << (needed - 1).bit_length()
-    return Said(
-        "nginx may run out of connections",
-        f"{case.plan.concurrency:,} requests in flight take {needed:,} connections, the client's "
-        f"and the app's; nginx's own limit is {NGINX_CONNECTIONS} in each of its processes. What "
-        "nginx.conf says is not known here.",
-        {"plan.concurrency": case.plan.concurrency, "connections": needed},
-        f"In nginx.conf have at least: events {{ worker_connections {enough}; }} and "
-        f"worker_rlimit_nofile {2 * enough};",
-    )
 
 
 @finding("unknown-version", "info")

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001, PTH116, PTH118, PTH120, PTH207 - found by its folder; paths are bytes
-"""What the installed programs say of themselves, and which modules nginx loads."""
+"""What the installed programs say of themselves, and what nginx.conf says for all sites."""
 
 from __future__ import annotations
 
@@ -30,12 +30,17 @@ COMMANDS = (
 )
 # nginx's lexical structure (ngx_conf_read_token): remarks, quoted words, bare words, ends.
 TOKEN = re.compile(r"""#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|(?:\\.|[^\s{};\\])+""")
-DEPTH = {"{": 1, "}": -1, ";": 0}
-TAKEN = {"load_module", "include"}
+TAKEN = {
+    "include",
+    "load_module",
+    "worker_connections",
+    "worker_processes",
+    "worker_rlimit_nofile",
+}
 
 
 def answers(copy: Copy) -> list[dict]:
-    """The programs' answers; of nginx also the configuration that loads its modules."""
+    """The programs' answers; of nginx also what its main configuration takes."""
     found = [answer(command) for command in COMMANDS]
     main = re.search(r"--conf-path=(/\S+)", found[COMMANDS.index(NGINX)]["text"])
     if main:
@@ -74,10 +79,10 @@ def find(name: str) -> str | None:
 
 
 def _configuration(copy: Copy, main: str) -> None:
-    """Of nginx.conf and what it includes, the lines that load modules and include files."""
+    """Of nginx.conf and what it includes, the lines that count for all sites."""
     files = [main]
     for file in files:  # grows by what is included; each once, so a circle ends
-        kept = copy.file(file, loads).decode("latin-1")
+        kept = copy.file(file, taken).decode("latin-1")
         for directive in kept.splitlines():
             name, _, word = directive.rstrip(";").partition(" ")
             if name == "include":
@@ -86,22 +91,26 @@ def _configuration(copy: Copy, main: str) -> None:
                 files += [path for path in more if path not in files][: MOST_FILES - len(files)]
 
 
-def loads(text: bytes) -> bytes:
-    r"""Of an nginx configuration what loads modules and includes files, outside of any block.
+def taken(text: bytes) -> bytes:
+    r"""Of an nginx configuration the directives of `TAKEN`, in the main context and in `events`.
 
-    >>> loads(b"user x; load_module 'a.so'; http { include b; } # c;")
+    >>> taken(b"user x; load_module 'a.so'; http { include b; } # c;")
     b"load_module 'a.so';\n"
     """
-    depth, words, kept = 0, [], []
+    blocks, words, kept = [], [], []
     for match in TOKEN.finditer(text.decode("latin-1")):
         piece = match[0]
-        if piece in DEPTH:
-            if piece == ";" and depth == 0 and len(words) > 1 and words[0] in TAKEN:
-                kept.append(f"{words[0]} {words[1]};\n")
-            depth = max(0, depth + DEPTH[piece])
-            words = []
-        elif depth == 0 and not piece.startswith("#"):
-            words.append(piece)
+        if piece == "{":
+            blocks.append(" ".join(words))
+        elif piece == "}":
+            blocks = blocks[:-1]
+        elif piece != ";":
+            if not piece.startswith("#"):
+                words.append(piece)
+            continue
+        elif len(words) > 1 and words[0] in TAKEN and blocks in ([], ["events"]):
+            kept.append(f"{words[0]} {words[1]};\n")
+        words = []
     return "".join(kept).encode("latin-1")
 
 

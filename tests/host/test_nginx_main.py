@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from advisor.demo.processes import program
 from advisor.errors import AdvisorError
 from advisor.host.components import find
-from advisor.host.nginx_modules import loaded, main_directives
+from advisor.host.nginx_main import main_directives, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,14 +22,26 @@ user www-data; # load_module modules/ngx_http_remark_module.so;
 load_module modules/ngx_http_brotli_filter_module.so;
 load_module "/usr/lib/nginx/modules/ngx_stream_module.so";
 include modules-enabled/*.conf;
-events { worker_connections 768; }
+worker_processes auto;
+events {
+    worker_connections 768;
+    use epoll;
+}
 http {
+    worker_rlimit_nofile 1;  # no such place, and no such setting
+
     # a brace } in a remark, and in words: "}" '{'
     log_format main '$request "{" ; load_module modules/ngx_http_word_module.so;';
     server { return 200 "load_module modules/ngx_http_text_module.so;"; }
 }
 load_module modules/ngx_http_zstd_filter_module.so;
 """
+
+
+def loaded(configuration: Path) -> list[str]:
+    main = read(configuration)
+    assert main
+    return main.modules
 
 
 def test_what_the_main_context_and_its_includes_load(tmp_path: Path) -> None:
@@ -53,7 +65,27 @@ def test_what_cannot_be_read_loads_nothing(tmp_path: Path) -> None:
         "include fifo.conf; include absent.conf; include ; include /; include a**/x;\n"
     )
     assert loaded(tmp_path / "nginx.conf") == []
-    assert loaded(tmp_path / "absent.conf") == []
+    assert read(tmp_path / "absent.conf") is None
+
+
+def test_what_is_set_for_all_sites(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(MAIN + "include limits/*.conf;\n")
+    (tmp_path / "limits").mkdir()
+    main = read(tmp_path / "nginx.conf")
+    assert main
+    assert main.settings == {"worker_processes": "auto", "worker_connections": 768}
+    (tmp_path / "limits/files.conf").write_text("worker_rlimit_nofile 4096; worker_processes;")
+    main = read(tmp_path / "nginx.conf")
+    assert main
+    assert main.settings["worker_rlimit_nofile"] == 4096
+    assert main.settings["worker_processes"] == "auto"
+
+
+def test_a_number_beyond_measure_is_no_number(tmp_path: Path) -> None:
+    (tmp_path / "nginx.conf").write_text(f"worker_rlimit_nofile {'9' * 10000};")
+    main = read(tmp_path / "nginx.conf")
+    assert main
+    assert isinstance(main.settings["worker_rlimit_nofile"], str)
 
 
 @given(st.text(alphabet="load_module include;{}'\"\\#\n *x/."))
