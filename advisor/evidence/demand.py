@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NULL_SYNC_S = 0.000085
 HOPS = {"nginx": (0.000012, 0.000015), "caddy": (0.00004, 0.00004)}
 LISTED = {"uvicorn", "anyio", "starlette", "fastapi", "django"}
-OWN_ASGI, UVICORN_PACKAGE = "can.gunicorn.asgi_worker", "uvicorn-worker"
+OWN_ASGI, UVICORN_PACKAGE = "can.gunicorn.asgi_stable", "uvicorn-worker"
 # By so much an average of requests in service is off.
 FULL_BLUR = 0.02
 # Servers sold today differ by about this in what one core does in a second.
@@ -42,8 +42,8 @@ def classes_of(
 ) -> tuple[WorkerClass, ...]:
     """The worker classes on offer, with what they cost on this host where that was measured.
 
-    Gunicorn's own asgi class where the target's Gunicorn has it, and it alone where the package of
-    the other one is not there.
+    Gunicorn's own asgi class where the target's Gunicorn has it and no longer calls it beta, and it
+    alone where the package of the other one is not there.
     """
     offered = OFFERED.get((server, interface), ())
     if (server, interface) == ("gunicorn", "asgi") and versions.can(components).get(OWN_ASGI):

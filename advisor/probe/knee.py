@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from advisor.probe.analysis.observation import Load, OpenLoad
+from advisor.probe.analysis.statistics import MIN_WINDOWS
+from advisor.probe.stepper import LAST_S
 
 if TYPE_CHECKING:
     from advisor.probe.sample.stacks import Stacks, StackSampler
@@ -68,7 +70,7 @@ class AtTheKnee:
         Those that the doubling opened one after the other lie as the workers were idle then.
         """
         on = self.on
-        room = on.left() - left_for_later_s
+        room = on.left() - max(left_for_later_s, LAST_S)
         least = max(1.5, FEWEST_ANSWERS / max(knee.rps, 1e-9))
         if room < least or not on.alone():
             return
@@ -76,14 +78,15 @@ class AtTheKnee:
         seconds = min(max(least, min(wanted, 4.0)), room)
         windows = max(4, min(8, int(seconds / 0.25)))
         on.engine.hang_up()
-        self.visits.append(
-            await on.step(
-                connections,
-                windows=windows,
-                seconds=seconds / windows,
-                ramp_s=max(0.2, min(1.0, knee.response_s * 2)),
-            )
+        visit = await on.step(
+            connections,
+            windows=windows,
+            seconds=seconds / windows,
+            ramp_s=max(0.2, min(1.0, knee.response_s * 2)),
         )
+        # One that was cut short tells no figure, and would stand where a whole step stood.
+        if len(visit.windows) >= MIN_WINDOWS:
+            self.visits.append(visit)
 
     async def _look_closer(self, connections: int) -> Waits | None:
         """Load once more, for the wait channels and the stacks alone.

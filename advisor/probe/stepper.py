@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from advisor.probe.load.engine import Engine
     from advisor.probe.sample.traffic import Watch
 
+# A step ends once less than this is left.
+LAST_S = 2.0
 TOTAL_S = 28.0  # from the first question on; the clean-up takes the rest of the 30 s
 SAMPLED_WORKERS = 8
 FEW_ERRORS = 3
@@ -166,7 +168,7 @@ class Stepper:
                     held.append(downstream)
                 failed, done = tally.errors - errors, len(tally.latencies) - first
                 harmed = failed >= FEW_ERRORS and failed > MAX_ERRORS * (failed + done)
-                if self.left() < 2 or not self.alone() or harmed or self.engine.spent:
+                if self.left() < LAST_S or not self.alone() or harmed or self.engine.spent:
                     break
                 if time.perf_counter() - told > REPORT_S:
                     told = time.perf_counter()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from advisor.render.values import Inputs, Version
+    from advisor.render.values import Inputs
+    from advisor.rules.versions import Version
 
 Activation = Literal["reload", "restart", "none"]
 

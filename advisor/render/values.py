@@ -37,6 +37,7 @@ from advisor.intent import (
     User,
 )
 from advisor.rules import RULES, refusal
+from advisor.rules.versions import CAPABILITIES, Version, parse, reaches
 
 if TYPE_CHECKING:
     from advisor.documents import Recommendation, Setting
@@ -46,7 +47,6 @@ BODY = "nginx.client_max_body_size"
 CADDY_BODY = "caddy.request_body_max"
 # What is ours where advisor.yml does not say.
 USUAL: tuple[Managed, ...] = ("server", "proxy", "systemd")
-Version = tuple[int, ...]
 
 
 def _not_root(url: str) -> str:
@@ -150,7 +150,12 @@ class Inputs:
     def has(self, component: str, *since: int) -> bool:
         """Whether the target's component is known to be of this version or later."""
         found = self.versions.get(component)
-        return found is not None and found >= since
+        return found is not None and reaches(found, since)
+
+    def can(self, capability: str) -> bool:
+        """Whether the target is known to be of a version that has this (rules/versions.py)."""
+        since = CAPABILITIES[capability]
+        return self.has(since.component, *since.first)
 
     def found(self, component: str) -> str:
         """The version of the target's component, in words."""
@@ -169,17 +174,11 @@ def inputs_of(rec: Recommendation) -> Inputs:
             why[body] = "limits.request_body of advisor.yml."
     _check_static(intent)
     _check_hosts(intent)
-    versions = {name: version_of(component.version) for name, component in rec.components.items()}
+    versions = {name: parse(component.version) for name, component in rec.components.items()}
     modules = {name: frozenset(component.modules) for name, component in rec.components.items()}
     return Inputs(
         intent, values, why, {name: found for name, found in versions.items() if found}, modules
     )
-
-
-def version_of(text: str) -> Version:
-    """The leading numbers of a version: `1.22.1-3` is (1, 22, 1); () where there are none."""
-    match = re.match(r"\d{1,9}(?:\.\d{1,9}){0,3}", text)
-    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def _intent_data(rec: Recommendation) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.regret.points import SLACK, levelled
+from benchmarks.regret.points import SLACK, levelled, middle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,49 +59,41 @@ def luck(
 
 @dataclass(frozen=True)
 class _Race:
-    """Median rates and memory by configuration, the right pick, and how launches deviate.
+    """The medians of each configuration and its launches, the right pick, how launches deviate.
 
     A median's own launches lie closer to it than the truth does: luck is understated.
     """
 
-    rps: dict[Config, float]
-    pss_bytes: dict[Config, float]
-    launches: dict[Config, int]
+    medians: dict[Point, int]
     deviations: tuple[float, ...]
-    right: Config
+    right: Point
 
     @classmethod
     def of(cls, raced: Mapping[Config, Sequence[Point]]) -> _Race:
-        level = {config: points for config, points in levelled(raced).items() if points}
-        rps = {config: statistics.median(p.rps for p in points) for config, points in level.items()}
-        pss = {
-            config: statistics.median(p.pss_bytes for p in points)
-            for config, points in level.items()
-        }
-        answered = {config: points for config, points in level.items() if rps[config] > 0}
+        level = [points for points in levelled(raced).values() if points]
+        medians = [middle(points) for points in level]
         return cls(
-            rps=rps,
-            pss_bytes=pss,
-            launches={config: len(points) for config, points in level.items()},
+            medians={median: len(points) for median, points in zip(medians, level, strict=True)},
             deviations=tuple(
-                point.rps / rps[config] for config, points in answered.items() for point in points
+                point.rps / median.rps
+                for median, points in zip(medians, level, strict=True)
+                for point in points
+                if median.rps > 0
             ),
-            right=_smallest(rps, pss),
+            right=_smallest({median: median.rps for median in medians}),
         )
 
     def again(self, draw: random.Random) -> tuple[float, float]:
         """The right pick's share of the best, and its memory over the smallest as good."""
         rps = {
-            config: rate * statistics.median(draw.choices(self.deviations, k=self.launches[config]))
-            for config, rate in self.rps.items()
+            median: median.rps * statistics.median(draw.choices(self.deviations, k=launches))
+            for median, launches in self.medians.items()
         }
-        smallest = _smallest(rps, self.pss_bytes)
-        return (
-            rps[self.right] / max(rps.values()),
-            self.pss_bytes[self.right] / self.pss_bytes[smallest],
-        )
+        share = rps[self.right] / max(rps.values())
+        return share, self.right.pss_bytes / _smallest(rps).pss_bytes
 
 
-def _smallest(rps: Mapping[Config, float], pss_bytes: Mapping[Config, float]) -> Config:
+def _smallest(rps: Mapping[Point, float]) -> Point:
+    """The one that takes the least memory, of those that serve as much as the best."""
     best = max(rps.values())
-    return min((c for c in rps if rps[c] >= (1 - SLACK) * best), key=pss_bytes.__getitem__)
+    return min((p for p in rps if rps[p] >= (1 - SLACK) * best), key=lambda p: p.pss_bytes)

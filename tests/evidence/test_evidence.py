@@ -216,6 +216,8 @@ def test_boot_cpu_is_the_slowest_workers_or_assumed() -> None:
     [
         ({}, {"uvicorn_worker.UvicornWorker"}),
         ({"gunicorn": "23.0.0"}, {"uvicorn_worker.UvicornWorker"}),
+        ({"gunicorn": "25.0.3"}, {"uvicorn_worker.UvicornWorker"}),  # still beta
+        ({"gunicorn": "25.1.0"}, {"uvicorn_worker.UvicornWorker", "asgi"}),
         (
             {"gunicorn": "27.0.1", "uvicorn-worker": "0.4.0"},
             {"uvicorn_worker.UvicornWorker", "asgi"},

@@ -16,19 +16,23 @@ MEASURED = files.read(Measurement, Path(__file__).parents[1] / "examples" / "mea
 WAITS_S = 0.020
 
 
+def first_step(seen: Measurement, **changed: Any) -> Measurement:
+    """The measurement with its lightest load alone, and that changed."""
+    step = seen.throughput.steps[0].model_copy(update=changed)
+    throughput = seen.throughput.model_copy(update={"steps": [step]})
+    return seen.model_copy(update={"throughput": throughput})
+
+
 def measured(
     cpu_s: float, used: float, *, lone_s: float | None = None, **costs: float | None
 ) -> Measurement:
     """On one core: a request took `cpu_s` while `used` of it computed, and `lone_s` 40 a second."""
     evidence: dict[str, Any] = {"server_cpu_cores": used, "cpu_left_cores": 1.0}
-    step = MEASURED.throughput.steps[0].model_copy(
-        update={"cpu_per_request_s": lone_s, "server_cpu_cores": 40 * lone_s if lone_s else None}
-    )
-    return MEASURED.model_copy(
+    lone = {"cpu_per_request_s": lone_s, "server_cpu_cores": 40 * lone_s if lone_s else None}
+    return first_step(MEASURED, **lone).model_copy(
         update={
             "cpu_per_request_s": Estimate(value=cpu_s, low=cpu_s, high=cpu_s, n=1000),
             "limiter": MEASURED.limiter.model_copy(update={"evidence": evidence}),
-            "throughput": MEASURED.throughput.model_copy(update={"steps": [step]}),
             "class_costs": {
                 name: ClassCost(cpu_s=0.0001, held_s=0.0001, wake_s=wake)
                 for name, wake in costs.items()
@@ -53,11 +57,9 @@ def test_the_lightest_load_tells_what_waking_up_takes() -> None:
 
 def test_a_first_step_of_several_connections_is_no_lone_request() -> None:
     seen = measured(0.0009, 0.98, lone_s=0.002, sync=0.0001)
-    both = seen.throughput.steps[0].model_copy(update={"connections": 2})
-    seen = seen.model_copy(
-        update={"throughput": seen.throughput.model_copy(update={"steps": [both]})}
+    assert waking(first_step(seen, connections=2), "sync", WAITS_S).wake_s == pytest.approx(
+        COLDER * TWICE * 0.0001
     )
-    assert waking(seen, "sync", WAITS_S).wake_s == pytest.approx(COLDER * TWICE * 0.0001)
 
 
 def test_one_that_asks_again_at_once_tells_what_any_sleep_takes() -> None:
@@ -75,12 +77,10 @@ def test_one_that_asks_again_at_once_tells_what_any_sleep_takes() -> None:
 def computing(cpu_s: float, *, lone_s: float, each: int = 8) -> Measurement:
     """One worker on a full core with `each` connections; alone a request took four fifths of it."""
     seen = measured(cpu_s, 0.98, lone_s=lone_s, sync=0.0003)
-    step = seen.throughput.steps[0].model_copy(update={"server_cpu_cores": 0.8, "connections": 1})
     evidence = seen.limiter.evidence | {"connections": each}
-    return seen.model_copy(
+    return first_step(seen, server_cpu_cores=0.8, connections=1).model_copy(
         update={
             "target": seen.target.model_copy(update={"workers": 1}),
-            "throughput": seen.throughput.model_copy(update={"steps": [step]}),
             "limiter": seen.limiter.model_copy(update={"evidence": evidence}),
         }
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from advisor.documents import Component
 from advisor.host import components as host
 from advisor.render.checks.result import find_program, run
-from advisor.render.values import version_of
+from advisor.rules import versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -110,7 +110,7 @@ def components(target: Target, not_run: Callable[[str], NoReturn]) -> dict[str, 
     for name in SERVERS:
         found[name] = Component(version=importlib.metadata.version(name))
     for name, version in target.versions.items():
-        here = version_of(found[name].version)
+        here = versions.parse(found[name].version) or ()
         newer = target.reported and here >= version
         if here[: len(version)] != version and not newer:
             not_run(f"{name} here is {found[name].version}, and {target.name} has {version}")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from advisor.errors import InvalidInput
 from advisor.render import quoting, stage
 from advisor.render.quoting import nginx, python, systemd
-from advisor.render.values import version_of
 
 printable = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -41,11 +40,3 @@ def test_nginx_refuses_what_is_more_than_a_word(text: str) -> None:
 def test_systemd_refuses_what_is_more_than_a_word(text: str) -> None:
     with pytest.raises(InvalidInput, match="systemd"):
         systemd(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [("27.0.1", (27, 0, 1)), ("252", (252,)), ("1.22.1-9+deb12u2", (1, 22, 1)), ("unknown", ())],
-)
-def test_versions_are_compared_as_numbers(text: str, version: tuple[int, ...]) -> None:
-    assert version_of(text) == version

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from advisor.documents import Balance, Estimate, Limit, WorkerMemory
+from advisor.documents import Balance, Component, Estimate, Limit, WorkerMemory
 from advisor.model.choose import choose, fall_back
 from advisor.model.classes import ASGI, GEVENT
 from advisor.model.constraints import Pins
@@ -68,6 +68,13 @@ def limited(case: Case, **evidence: Any) -> Case:
 def growing(case: Case, low: float) -> Case:
     growth = Estimate(value=100, low=low, high=120, n=40000)
     return measured(case, memory_growth_bytes_per_request=growth)
+
+
+def threaded(case: Case, version: str) -> Case:
+    """The case under a Python that was built without the interpreter lock."""
+    python = Component(version=version, modules=["free-threaded"])
+    components = {**case.facts.components, "python": python}
+    return replace(case, facts=case.facts.model_copy(update={"components": components}))
 
 
 def out_of_reach(case: Case) -> Case:
@@ -161,6 +168,11 @@ MADE: dict[str, tuple[Change, tuple[str, ...], Change]] = {
         lambda case: of(case, worker_class="uvicorn.workers.UvicornWorker"),
         ("pip install uvicorn-worker",),
         lambda case: wants(case, pins={"gunicorn.worker_class": "uvicorn_worker.UvicornWorker"}),
+    ),
+    "free-threaded": (
+        lambda case: threaded(case, "3.14.2"),
+        ("Python 3.14.2 is free-threaded", "cautious", "gunicorn.threads"),
+        lambda case: found(case, python="3.14.2"),
     ),
     "server-missing": (
         lambda case: without(case, "gunicorn"),
@@ -379,6 +391,26 @@ def test_the_gravest_comes_first() -> None:
 def test_a_pinned_deprecated_class_is_found_too() -> None:
     pinned = wants(calm(), pins={"gunicorn.worker_class": "uvicorn.workers.UvicornWorker"})
     assert ids(pinned) == {"deprecated-worker-class"}
+
+
+@pytest.mark.parametrize(
+    ("gunicorn", "title", "severity"),
+    [
+        ("25.3.0", "Gunicorn's eventlet class is deprecated", "warning"),
+        ("26.0.0", "Gunicorn's eventlet class is gone", "critical"),
+        ("unheard", "Gunicorn's eventlet class is deprecated", "warning"),
+    ],
+)
+def test_eventlet_goes_with_its_version(gunicorn: str, title: str, severity: str) -> None:
+    case = found(of(calm(), worker_class="eventlet"), gunicorn=gunicorn)
+    finding = one(case, "deprecated-worker-class")
+    assert (finding.title, finding.severity) == (title, severity)
+
+
+def test_free_threading_is_an_experiment_at_first() -> None:
+    assert "experiment" in one(threaded(calm(), "3.13.1"), "free-threaded").detail
+    assert "experiment" not in one(threaded(calm(), "3.14.0"), "free-threaded").detail
+    assert "free-threaded" not in ids(threaded(calm(), "3.12.9"))
 
 
 def test_a_package_is_missed_only_where_the_environment_was_looked_into() -> None:

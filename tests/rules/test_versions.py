@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import advisor
 from advisor.documents import Component
 from advisor.rules import RULES
 from advisor.rules.versions import CAPABILITIES, Version, can, parse
@@ -100,6 +102,17 @@ def test_the_table_says_what_and_where() -> None:
         assert re.fullmatch(r"[a-z]+\.[a-z0-9_]+", name)
         assert name.partition(".")[0] == since.component
         assert since.source
+
+
+def test_every_capability_is_asked_for() -> None:
+    """What nobody asks for is no knowledge of ours: it would be wrong before anybody saw it."""
+    folder = Path(advisor.__file__).parent
+    others = [file for file in folder.rglob("*.py") if file.name != "versions.py"]
+    words = set(re.findall(r'"([\w.]+)"', "\n".join(map(Path.read_text, others))))
+    asked = {word.removeprefix("can.") for word in words}
+    units = {f"systemd.{word}" for word in words}
+    settings = {setting for setting in RULES if setting in CAPABILITIES}
+    assert set(CAPABILITIES) <= asked | units | settings
 
 
 def test_rules_name_only_capabilities_that_there_are() -> None:

@@ -15,7 +15,7 @@ RESAMPLES = 1000
 # Means of few windows are less certain than their own spread says: Student's t at 95 % against
 # the normal's 1.96, for 1, 2, 3, ... degrees of freedom.
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
-_MIN_WINDOWS = 3
+MIN_WINDOWS = 3
 _MIN_TAIL = 10
 
 
@@ -34,7 +34,7 @@ def ratio(
     Estimate(value=0.1, low=0.1, high=0.1, n=30)
     """
     total = sum(denominators)
-    if len(numerators) < _MIN_WINDOWS or total <= 0:
+    if len(numerators) < MIN_WINDOWS or total <= 0:
         return None
     value = max(floor, sum(numerators) / total)
     generator = random.Random(0)  # noqa: S311 - resampling, no secret; seeded: same data, same interval

@@ -2,7 +2,8 @@
 
 A null app is loaded under each class for a second or so, beside the target and never on it; the
 model prices another class than the measured one by the difference. What was measured within the
-last 30 days on the same machine, with the same versions, is taken from a cache.
+last 30 days on the same machine, with the same versions, is kept in a cache: the middle of it
+counts, and nothing more is measured once it is enough.
 """
 
 from __future__ import annotations
@@ -67,14 +68,19 @@ async def calibrated(
     keys = {each.name: store.key(each.name, python) for each in wanted}
     path = store.default_path()
     known = store.read(path) if path else {}
-    costs = {name: known[entry] for name, entry in keys.items() if entry in known}
-    missing = [each for each in wanted if each.name not in costs]
-    if missing and (forbidden := _forbidden(len(missing), allowed=allowed)):
-        return costs, [_unknown(_what(each), forbidden) for each in missing]
-    measured, unknown = await _measured(missing, python, on_progress, within_s)
-    if path:
-        store.write(path, {keys[name]: each for name, each in measured.items()})
-    return costs | measured, unknown
+    seen = {name: known.get(entry, []) for name, entry in keys.items()}
+    few = [each for each in wanted if len(seen[each.name]) < store.ENOUGH]
+    left_out: dict[str, LeftOut] = {}
+    if few and (forbidden := _forbidden(len(few), allowed=allowed)):
+        left_out = {each.name: forbidden for each in few}
+    elif few:
+        measured, left_out = await _measured(few, python, on_progress, within_s)
+        seen = {n: [*costs, measured[n]] if n in measured else costs for n, costs in seen.items()}
+        if path:
+            store.write(path, {keys[name]: each for name, each in measured.items()})
+    told = {name: store.middle(costs) for name, costs in seen.items() if costs}
+    gaps = [_unknown(_what(name), why) for name, why in left_out.items() if name not in told]
+    return told, gaps
 
 
 def _offered(server: Server | None, interface: str) -> tuple[Interpreter, tuple[Candidate, ...]]:
@@ -95,25 +101,23 @@ async def _measured(
     python: Interpreter,
     on_progress: Callable[[str], None],
     within_s: float,
-) -> Costs:
-    if not wanted:
-        return {}, []
+) -> tuple[dict[str, ClassCost], dict[str, LeftOut]]:
     names = ", ".join(each.name for each in wanted)
     on_progress(f"a null app under {names}: at most {within_s:.0f} s, beside the app")
     known: dict[str, ClassCost] = {}
-    unknown: list[Unknown] = []
+    left_out: dict[str, LeftOut] = {}
     found = await costs_of(wanted, python, within_s)
     for candidate in wanted:
         cost = found[candidate.name]
         if isinstance(cost, LeftOut):
-            unknown.append(_unknown(_what(candidate), cost))
+            left_out[candidate.name] = cost
             continue
         known[candidate.name] = cost
         on_progress(
             f"{candidate.name}: {1 / cost.held_s:,.0f} requests/s with one worker, "
             f"{cost.cpu_s * 1e6:.0f} µs of CPU each"
         )
-    return known, unknown
+    return known, left_out
 
 
 def _forbidden(apps: int, *, allowed: bool) -> LeftOut | None:
@@ -146,8 +150,8 @@ def _free_bytes() -> int | None:
     return min([memory.available_bytes, *left])
 
 
-def _what(candidate: Candidate) -> str:
-    return f"what the worker class {candidate.name} costs on this host"
+def _what(name: str) -> str:
+    return f"what the worker class {name} costs on this host"
 
 
 def _unknown(what: str, reason: LeftOut) -> Unknown:

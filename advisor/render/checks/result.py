@@ -8,13 +8,13 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from advisor.render.values import version_of
+from advisor.rules.versions import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from advisor.render.values import Inputs, Version
+    from advisor.render.values import Inputs
 
 # Debian keeps daemons where an ordinary user's PATH does not look.
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -95,8 +95,8 @@ def other_version(inputs: Inputs, component: str, found: str, *, parts: int) -> 
     Versions agree where their first `parts` numbers do; a target whose version is not known
     is taken to be what is here.
     """
-    target: Version | None = inputs.versions.get(component)
-    if target is None or version_of(found)[:parts] == target[:parts]:
+    target = inputs.versions.get(component)
+    if target is None or (parse(found) or ())[:parts] == target[:parts]:
         return None
     wanted = ".".join(map(str, target))
     return f"{component} here is {found}, the target's is {wanted}"

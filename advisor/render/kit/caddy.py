@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from advisor.render.component import Component, Gate, Output
+from advisor.render.component import Component, Output
 from advisor.render.kit import caddy_options as options
 from advisor.render.kit.caddy_notes import host_notes, site_notes
 from advisor.render.kit.caddy_site import certificate, handles, site_of, upstreams
 from advisor.render.kit.nginx_listen import reaches_app
+from advisor.render.kit.since import gates
 from advisor.rules import RULES
 from advisor.rules.nginx_gzip import TYPES
 
@@ -31,18 +32,17 @@ SITES = "/etc/caddy/conf.d"
 # Debian's package makes this folder, and gives it to the user caddy.
 LOGS = "/var/log/caddy"
 SETTINGS = tuple(id_ for id_ in RULES if id_.startswith("caddy."))
-# Caddy's release notes. What a Caddy does not know, it refuses together with every other site.
-GATES = {
-    "caddy.lb_retries": Gate("caddy", (2, 6), "lb_retries is left out: it needs Caddy 2.6"),
-    **{
-        f"caddy.{name}": Gate("caddy", (2, 6, 4), f"{name} is left out: it needs Caddy 2.6.4")
-        for name in ("request_buffers", "response_buffers")
-    },
-    **{
-        f"caddy.{name}": Gate("caddy", (2, 7), f"{name} is left out: it needs Caddy 2.7")
-        for name in ("stream_close_delay", "stream_timeout")
-    },
-}
+# What a Caddy does not know, it refuses together with every other site.
+GATES = gates(
+    (
+        "caddy.lb_retries",
+        "caddy.request_buffers",
+        "caddy.response_buffers",
+        "caddy.stream_close_delay",
+        "caddy.stream_timeout",
+    ),
+    lambda id_: id_.removeprefix("caddy."),
+)
 
 
 def wanted(inputs: Inputs) -> bool:
@@ -76,7 +76,7 @@ def context(inputs: Inputs, folder: str) -> dict[str, Any]:
 def _host(inputs: Inputs, role: Role) -> dict[str, Any]:
     """The options of the whole host."""
     monitored = "monitoring" in inputs.manages
-    moved = inputs.has("caddy", 2, 9)
+    moved = inputs.can("caddy.metrics")
     return {
         "sites": f"{SITES}/*.caddy",
         "grace": options.of(inputs, options.GRACE),
@@ -86,7 +86,7 @@ def _host(inputs: Inputs, role: Role) -> dict[str, Any]:
         # caddy#5136: since 2.6 they are off by themselves; caddy#6606: from 2.9 on the option
         # stands for itself, and is warned of inside `servers`.
         "metrics": monitored and moved,
-        "server_metrics": monitored and inputs.has("caddy", 2, 6) and not moved,
+        "server_metrics": monitored and inputs.can("caddy.server_metrics") and not moved,
         "default_server": "default-server" in inputs.manages,
         "host_notes": host_notes(inputs, role),
     }

@@ -28,7 +28,7 @@ NOT_THE_BALANCERS = {"caddy.request_buffers", "caddy.response_buffers"}
 def host_notes(inputs: Inputs, role: Role) -> list[str]:
     """About the Caddyfile."""
     notes = []
-    if "monitoring" in inputs.manages and not inputs.has("caddy", 2, 6):
+    if "monitoring" in inputs.manages and not inputs.can("caddy.server_metrics"):
         notes.append("metrics is left out: it needs Caddy 2.6, and before that they are on anyway.")
     if not options.protocols(inputs) and not inputs.values[options.HTTP3]:
         notes.append(

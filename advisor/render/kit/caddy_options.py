@@ -100,7 +100,7 @@ HYBRID = "x25519mlkem768"
 
 def _curves(inputs: Inputs) -> list[str]:
     curves: list[str] = inputs.values["caddy.tls_curves"] or []
-    return [curve for curve in curves if curve != HYBRID or inputs.has("caddy", 2, 10)]
+    return [curve for curve in curves if curve != HYBRID or inputs.can("caddy.x25519mlkem768")]
 
 
 def lacks_hybrid(inputs: Inputs) -> bool:
@@ -113,7 +113,7 @@ def protocols(inputs: Inputs) -> list[Option]:
 
     An older Caddy, or one of unknown version, may not know the option.
     """
-    if inputs.values[HTTP3] or not inputs.has("caddy", 2, 6):
+    if inputs.values[HTTP3] or not inputs.can("caddy.protocols"):
         return []
     why = "Without HTTP/3, which needs UDP on port 443 let through."
     return [Option(("protocols", "h1", "h2"), inputs.why.get(HTTP3, why))]
@@ -130,7 +130,7 @@ def client_ip(inputs: Inputs, role: Role) -> list[str]:
     Without `trusted_proxies_strict` (2.8) it believes the first address of the list, which the
     client may have written.
     """
-    return trusted(inputs, role) if inputs.has("caddy", 2, 8) else []
+    return trusted(inputs, role) if inputs.can("caddy.trusted_proxies_strict") else []
 
 
 def forwarded(inputs: Inputs, role: Role) -> Forwarded:

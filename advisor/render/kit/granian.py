@@ -40,16 +40,12 @@ def variable(name: str) -> str:
     return f"GRANIAN_{name.removeprefix('granian.').upper()}"
 
 
-GATES = {
-    **gates("granian", SETTINGS, variable),
-    # Granian 2.0 (#507) made runtime and blocking threads of what were threads.
-    "granian.runtime_threads": gate("granian", variable("runtime_threads"), (2, 0)),
-}
+GATES = gates(SETTINGS, variable)
 VALUES = (
-    # granian#743, first in 2.6.0; a value that it does not know would keep it from starting.
+    # A value that it does not know would keep it from starting.
     ValueGate(
         *("granian.runtime_mode", "auto"),
-        gate("granian", "GRANIAN_RUNTIME_MODE=auto", (2, 6)),
+        gate("granian.runtime_mode_auto", "GRANIAN_RUNTIME_MODE=auto"),
     ),
 )
 # granian 2.4.0: utils/proxies.py. On a unix socket its client has no address, so only * covers it.

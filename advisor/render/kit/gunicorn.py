@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from advisor.render.component import Component, Output, lines_of
-from advisor.render.kit.launch import NAMES_APP, is_handed_over
+from advisor.render.kit.launch import is_handed_over
 from advisor.render.kit.since import gate
 from advisor.render.kit.trust import trust
-from advisor.rules.versions import CAPABILITIES
 
 if TYPE_CHECKING:
     from advisor.render.values import Inputs
@@ -33,10 +32,8 @@ SETTINGS = (
 # Gunicorn passes over a name that it does not know (app/base.py), so each would do nothing.
 # The others are as old as 19.8, or older (gunicorn: settings, versionadded).
 GATES = {
-    "gunicorn.control_socket_disable": gate(
-        "gunicorn", "control_socket_disable", CAPABILITIES["gunicorn.control_socket"].first
-    ),
-    "gunicorn.asgi_loop": gate("gunicorn", "asgi_loop", CAPABILITIES["gunicorn.asgi_worker"].first),
+    "gunicorn.control_socket_disable": gate("gunicorn.control_socket", "control_socket_disable"),
+    "gunicorn.asgi_loop": gate("gunicorn.asgi_worker", "asgi_loop"),
 }
 NO_REUSE = (
     "reuse_port is left out: with it the workers open sockets of their own (arbiter.py), and "
@@ -55,7 +52,7 @@ def context(inputs: Inputs) -> dict[str, Any]:
     handed_over = is_handed_over(inputs)
     splits = handed_over and inputs.values["gunicorn.reuse_port"] is True
     ids = tuple(id_ for id_ in SETTINGS if not (splits and id_ == "gunicorn.reuse_port"))
-    names_app = inputs.versions.get("gunicorn", NAMES_APP) >= NAMES_APP
+    names_app = "gunicorn" not in inputs.versions or inputs.can("gunicorn.wsgi_app")
     return {
         "gunicorn": lines_of(inputs, "gunicorn", ids),
         "names_app": names_app,

@@ -8,7 +8,6 @@ from advisor.render.component import Component, Output, lines_of
 from advisor.render.kit.launch import launch
 from advisor.render.kit.since import gate, gates
 from advisor.render.kit.trust import left_to_the_app
-from advisor.rules.versions import CAPABILITIES
 
 if TYPE_CHECKING:
     from advisor.render.values import Inputs
@@ -25,11 +24,9 @@ SETTINGS = (
 )
 # Hypercorn takes any key and does nothing with one it does not know (config.py, from_mapping).
 GATES = {
-    **gates("hypercorn", SETTINGS, lambda id_: id_.removeprefix("hypercorn.")),
+    **gates(SETTINGS, lambda id_: id_.removeprefix("hypercorn.")),
     # It came with max_requests (hypercorn 0.16.0, commit 7c39c68).
-    "hypercorn.max_requests_jitter": gate(
-        "hypercorn", "max_requests_jitter", CAPABILITIES["hypercorn.max_requests"].first
-    ),
+    "hypercorn.max_requests_jitter": gate("hypercorn.max_requests", "max_requests_jitter"),
 }
 # hypercorn 0.16.0: changelog, ProxyFix middleware.
 WRAPPER = 'hypercorn.middleware.ProxyFixMiddleware(app, mode="legacy", trusted_hops=1).'

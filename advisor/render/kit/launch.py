@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from advisor.render.values import Inputs
 
 APP_ENVIRONMENT = environment.APP_ENVIRONMENT
-# `wsgi_app` of the configuration file: Gunicorn's settings, versionadded 20.1.0.
-NAMES_APP = (20, 1)
 # --uds-permissions (granian#697); without it the proxy's group could not open the socket.
 UDS_PERMISSIONS = (2, 6)
 
@@ -79,7 +77,7 @@ def _gunicorn(inputs: Inputs) -> Launch:
         program(inputs, "gunicorn"),
         *(("-c", config) if ours else ()),
         *(() if is_handed_over(inputs) else ("--bind", _bind(inputs))),
-        *(() if ours and inputs.has("gunicorn", *NAMES_APP) else (inputs.intent.app_module,)),
+        *(() if ours and inputs.can("gunicorn.wsgi_app") else (inputs.intent.app_module,)),
     )
     return Launch("Gunicorn", command, "notify", "HUP", _environment_files(inputs))
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from advisor.render.component import Activation
     from advisor.render.values import Inputs
 
-# Prometheus's changes, 2.43: scrape_config_files.
-INCLUDES = (2, 43)
 FOLDER = "/etc/prometheus/advisor"
 
 
@@ -33,7 +31,7 @@ def context(inputs: Inputs) -> dict[str, Any]:
         "jobs": jobs(inputs),
         "alerts": alerts(inputs),
         "dashboard": dashboard(inputs),
-        "includes": inputs.has("prometheus", *INCLUDES),
+        "includes": inputs.can("prometheus.scrape_config_files"),
         "prometheus": inputs.found("prometheus"),
         "folder": FOLDER,
         "is_here": not inputs.intent.hosts or bool(inputs.intent.sockets),

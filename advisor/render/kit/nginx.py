@@ -136,7 +136,7 @@ def _client(inputs: Inputs, role: Role) -> dict[str, Any]:
         "scheme": f"${var}_scheme" if forwarded else "$scheme",
         "is_behind": bool(trusted) or role == "host",
         "adds_headers": role != "host",
-        "merges_headers": inputs.has("nginx", 1, 29, 3),
+        "merges_headers": inputs.can("nginx.add_header_inherit"),
         "gzip": nginx_client.gzip(inputs) if role != "host" else [],
         "packings": nginx_client.packings(inputs) if role != "host" else [],
         "packing_types": nginx_client.packing_types(inputs),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advisor.errors import InvalidInput
-from advisor.render.component import Gate
+from advisor.render.kit.since import gate
 from advisor.render.values import NAME
 from advisor.rules import RULES
 
@@ -129,16 +129,12 @@ DIRECTIVES = {
     "nginx.static_expires": "expires",
 }
 GATES = {
-    # nginx's reference, ngx_http_upstream_module: both appeared in 1.15.3.
-    "nginx.upstream_keepalive_timeout": Gate(
-        "nginx", (1, 15, 3), "keepalive_timeout is left out: in an upstream it needs nginx 1.15.3"
-    ),
-    "nginx.upstream_keepalive_requests": Gate(
-        "nginx", (1, 15, 3), "keepalive_requests is left out: in an upstream it needs nginx 1.15.3"
-    ),
-    # nginx's reference, ngx_http_proxy_module.
-    "nginx.microcache_background_update": Gate(
-        "nginx", (1, 11, 10), "proxy_cache_background_update is left out: it needs nginx 1.11.10"
+    **{
+        f"nginx.upstream_{name}": gate(f"nginx.upstream_{name}", name, ": in an upstream it needs")
+        for name in ("keepalive_timeout", "keepalive_requests")
+    },
+    "nginx.microcache_background_update": gate(
+        "nginx.cache_background_update", "proxy_cache_background_update"
     ),
 }
 

@@ -55,17 +55,17 @@ def http2(inputs: Inputs) -> Literal["directive", "parameter"] | None:
     """
     if not inputs.values[HTTP2] or lacks(inputs, "http_v2"):
         return None
-    return "directive" if inputs.has("nginx", 1, 25, 1) else "parameter"
+    return "directive" if inputs.can("nginx.http2_directive") else "parameter"
 
 
 def http3(inputs: Inputs) -> bool:
     """Whether HTTP/3 is asked for, and the target's nginx is known to have it."""
-    return bool(inputs.values[HTTP3]) and inputs.has("nginx", 1, 25) and _has(inputs, "http_v3")
+    return bool(inputs.values[HTTP3]) and inputs.can("nginx.http3") and _has(inputs, "http_v3")
 
 
 def rejects_handshakes(inputs: Inputs) -> bool:
     """Whether a server can refuse TLS without a certificate: ssl_reject_handshake, 1.19.4."""
-    return inputs.has("nginx", 1, 19, 4)
+    return inputs.can("nginx.ssl_reject_handshake")
 
 
 def policy(inputs: Inputs) -> list[Said]:
@@ -97,7 +97,7 @@ def _curves(inputs: Inputs) -> list[str]:
     nginx still starts after a step back (SSL_CTX_set1_groups_list(3)).
     """
     curves: list[str] = inputs.values[CURVES] or []
-    if inputs.has("openssl", 3, 5):
+    if inputs.can("openssl.x25519mlkem768"):
         return [f"?{curve}" if curve == HYBRID else curve for curve in curves]
     return [curve for curve in curves if curve != HYBRID]
 
@@ -118,7 +118,7 @@ def notes(inputs: Inputs) -> list[str]:
     if values[HTTP3] and not http3(inputs):
         lacking = "" if _has(inputs, "http_v3") else ", and http_v3 is not among its known modules"
         out.append(f"HTTP/3 is left out: it needs nginx 1.25 with http_v3; {found}{lacking}.")
-    if HYBRID in (values[CURVES] or []) and not inputs.has("openssl", 3, 5):
+    if HYBRID in (values[CURVES] or []) and not inputs.can("openssl.x25519mlkem768"):
         version = inputs.found("openssl")
         out.append(
             f"{HYBRID} is left out: it needs OpenSSL 3.5; the target's version is {version}."

@@ -9,23 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from advisor.render.component import Component, Output
+from advisor.rules.versions import CAPABILITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from advisor.render.values import Inputs, Version
+    from advisor.render.values import Inputs
 
-# Release notes, by setting: before, Redis refuses to start with the word. Valkey, which began
-# as Redis 7.2, knows all of them.
-SINCE: dict[str, Version] = {
-    "redis.io_threads": (6, 0),
-    "redis.lazyfree_lazy_eviction": (4, 0),
-    "redis.lazyfree_lazy_expire": (4, 0),
-}
-LFU: Version = (4, 0)
-# Release notes, 7.0: include takes a pattern, and one that nothing matches is passed over
-# (config.c, loadServerConfig). By its name, Redis would not start once this file is gone again.
-PATTERNS: Version = (7, 0)
+LFU = "redis.lfu"
+# A pattern that nothing matches is passed over (config.c, loadServerConfig). By its name, Redis
+# would not start once this file is gone again.
+PATTERNS = "redis.include_pattern"
 SETTINGS = (
     "redis.maxmemory",
     "redis.maxmemory_policy",
@@ -62,7 +56,7 @@ def wanted(inputs: Inputs) -> bool:
 def context(inputs: Inputs) -> dict[str, Any]:
     """The lines, and where they go."""
     server = "valkey" if _is_valkey(inputs) else "redis"
-    which = "*" if _has(inputs, PATTERNS) else inputs.intent.app_name
+    which = "*" if _can(inputs, PATTERNS) else inputs.intent.app_name
     return {
         "redis": settings_of(inputs),
         "left_out": [why for id_ in SETTINGS if (why := _unknown_to(inputs, id_))],
@@ -105,20 +99,24 @@ def _lines(name: str, value: str) -> Iterable[tuple[str, ...]]:
 
 
 def _unknown_to(inputs: Inputs, id_: str) -> str | None:
-    """Why the target's version cannot have a setting, or null where it can."""
+    """Why the target's version cannot have a setting, or null where it can.
+
+    One that does not know the word refuses to start with it.
+    """
     value = inputs.values[id_]
     is_lfu = id_ == "redis.maxmemory_policy" and str(value).endswith("-lfu")
-    since = LFU if is_lfu else SINCE.get(id_)
-    if value is None or since is None or _has(inputs, since):
+    capability = LFU if is_lfu else id_
+    if value is None or capability not in CAPABILITIES or _can(inputs, capability):
         return None
     what = f"{parameter(id_)} {value}" if is_lfu else parameter(id_)
-    needed = ".".join(map(str, since))
+    needed = ".".join(map(str, CAPABILITIES[capability].first))
     found = inputs.found("redis")
     return f"{what} is left out: it needs Redis {needed}; the target's version is {found}."
 
 
-def _has(inputs: Inputs, since: Version) -> bool:
-    return inputs.has("redis", *since) or _is_valkey(inputs)
+def _can(inputs: Inputs, capability: str) -> bool:
+    """Valkey, which began as Redis 7.2, can do all that we ask of either."""
+    return inputs.can(capability) or _is_valkey(inputs)
 
 
 def _is_valkey(inputs: Inputs) -> bool:

@@ -11,7 +11,9 @@ from advisor.rules.versions import CAPABILITIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from advisor.render.values import Inputs, Version
+    from advisor.render.values import Inputs
+
+NAMES = {"nginx": "nginx", "rq": "RQ"}
 
 
 @dataclass(frozen=True)
@@ -23,21 +25,21 @@ class ValueGate:
     gate: Gate
 
 
-def gate(server: str, spelt: str, since: Version) -> Gate:
-    """The gate of one key of a server's file, as the file spells it.
+def gate(capability: str, spelt: str, needs: str = ": it needs") -> Gate:
+    """The gate of one key of a file, as the file spells it.
 
-    >>> gate("uvicorn", "UVICORN_WS=wsproto", (0, 2)).otherwise
-    'UVICORN_WS=wsproto is left out: it needs Uvicorn 0.2'
+    >>> gate("uvicorn.websockets_sansio", "UVICORN_WS=websockets-sansio").otherwise
+    'UVICORN_WS=websockets-sansio is left out: it needs Uvicorn 0.35'
     """
-    first = ".".join(map(str, since))
-    return Gate(server, since, f"{spelt} is left out: it needs {server.capitalize()} {first}")
+    since = CAPABILITIES[capability]
+    product = NAMES.get(since.component) or since.component.capitalize()
+    first = ".".join(map(str, since.first))
+    return Gate(since.component, since.first, f"{spelt} is left out{needs} {product} {first}")
 
 
-def gates(server: str, ids: Sequence[str], spelt: Callable[[str], str]) -> dict[str, Gate]:
+def gates(ids: Sequence[str], spelt: Callable[[str], str]) -> dict[str, Gate]:
     """The gates of the settings whose first version the rules know."""
-    return {
-        id_: gate(server, spelt(id_), CAPABILITIES[id_].first) for id_ in ids if id_ in CAPABILITIES
-    }
+    return {id_: gate(id_, spelt(id_)) for id_ in ids if id_ in CAPABILITIES}
 
 
 def known_values(

@@ -124,8 +124,8 @@ def listener(inputs: Inputs) -> dict[str, Any]:
 
 
 def _type(inputs: Inputs, started: Launch) -> str:
-    """Before Type=exec (NEWS, 240) a program that is not there counts as started."""
-    return "simple" if started.type == "exec" and is_older(inputs, 240) else started.type
+    """Before Type=exec a program that is not there counts as started."""
+    return "simple" if started.type == "exec" and is_older(inputs, "type_exec") else started.type
 
 
 def _comes_later(intent: IntentValues) -> bool:

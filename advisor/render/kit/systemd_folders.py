@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from advisor.render.kit.systemd_names import has_unit, own_folder
 from advisor.render.place import any_below, proxy_group
+from advisor.rules.versions import CAPABILITIES
 
 if TYPE_CHECKING:
     from advisor.render.values import Inputs
 
-# NEWS, 252: a leading colon leaves a folder that is there as it is.
-CREATES_ONLY = 252
+# A leading colon leaves a folder that is there as it is.
+KEEPS = "systemd.tmpfiles_keep"
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,17 @@ def has_folders(inputs: Inputs) -> bool:
 
 def folders(inputs: Inputs) -> list[Folder]:
     """The folder of a socket that the server makes itself, and those that the app writes to."""
-    makes = has_unit(inputs) and inputs.has("systemd", CREATES_ONLY)
+    makes = has_unit(inputs) and inputs.can(KEEPS)
     paths = dict.fromkeys(inputs.intent.app_writable or []) if makes else {}
     return [*_of_socket(inputs), *(_writable(path, inputs) for path in paths)]
 
 
 def not_made(inputs: Inputs) -> list[str]:
     """Why the folders that the app writes to are not made, where they are not: two lines."""
-    if not inputs.intent.app_writable or inputs.has("systemd", CREATES_ONLY):
+    if not inputs.intent.app_writable or inputs.can(KEEPS):
         return []
-    since = f"since systemd {CREATES_ONLY}; the target's version is {inputs.found('systemd')}."
+    first = CAPABILITIES[KEEPS].first[0]
+    since = f"since systemd {first}; the target's version is {inputs.found('systemd')}."
     return [
         "The folders of app.writable have to be there before the service starts. tmpfiles.d leaves",
         f"alone those that are there, and so could make the others, {since}",

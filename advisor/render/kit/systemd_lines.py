@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from advisor.rules.versions import CAPABILITIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,44 +22,46 @@ ASSUMED = 239
 class Directive:
     """One line of a unit, and the lines that are said above it.
 
-    `since` is the systemd that brought it (its NEWS). `suffix` follows the last word: a percent
-    sign, which inside a word would be a specifier.
+    `can` is what it takes of systemd (rules/versions.py), nothing where every one of the last ten
+    years has it. `suffix` follows the last word: a percent sign, which inside a word would be a
+    specifier.
     """
 
     name: str
     words: tuple[Scalar, ...]
-    since: int
+    can: str | None = None
     says: tuple[str, ...] = ()
     suffix: str = ""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The directive of a setting."""
+    """The directive of a setting, and what it takes of systemd."""
 
     id: str
     name: str
-    since: int
+    can: str | None = None
     suffix: str = ""
 
 
-# The versions are NEWS's; 0 stands for what every systemd of the last ten years has.
-QUOTA = Limit("systemd.cpu_quota", "CPUQuota", 0, "%")
+QUOTA = Limit("systemd.cpu_quota", "CPUQuota", suffix="%")
 LIMITS = (
-    Limit("systemd.timeout_start_sec", "TimeoutStartSec", 0),
-    Limit("systemd.timeout_stop_sec", "TimeoutStopSec", 0),
-    Limit("systemd.restart_sec", "RestartSec", 0),
-    Limit("systemd.oom_policy", "OOMPolicy", 243),
-    Limit("systemd.limit_nofile", "LimitNOFILE", 0),
-    Limit("systemd.tasks_max", "TasksMax", 227),
-    Limit("systemd.memory_high", "MemoryHigh", 231),
-    Limit("systemd.memory_max", "MemoryMax", 231),
-    Limit("systemd.cpu_weight", "CPUWeight", 232),
+    Limit("systemd.timeout_start_sec", "TimeoutStartSec"),
+    Limit("systemd.timeout_stop_sec", "TimeoutStopSec"),
+    Limit("systemd.restart_sec", "RestartSec"),
+    Limit("systemd.oom_policy", "OOMPolicy", "oom_policy"),
+    Limit("systemd.limit_nofile", "LimitNOFILE"),
+    Limit("systemd.tasks_max", "TasksMax", "tasks_max"),
+    Limit("systemd.memory_high", "MemoryHigh", "memory_high"),
+    Limit("systemd.memory_max", "MemoryMax", "memory_max"),
+    Limit("systemd.cpu_weight", "CPUWeight", "cpu_weight"),
 )
-BACKLOG = Limit("systemd.socket_backlog", "Backlog", 0)
+BACKLOG = Limit("systemd.socket_backlog", "Backlog")
 LOCKS = (
-    Limit("systemd.memory_deny_write_execute", "MemoryDenyWriteExecute", 231),
-    Limit("systemd.proc_subset", "ProcSubset", 247),
+    Limit(
+        "systemd.memory_deny_write_execute", "MemoryDenyWriteExecute", "memory_deny_write_execute"
+    ),
+    Limit("systemd.proc_subset", "ProcSubset", "proc_subset"),
 )
 
 
@@ -67,7 +71,7 @@ def of_settings(inputs: Inputs, limits: Iterable[Limit]) -> list[Directive]:
         Directive(
             limit.name,
             (inputs.values[limit.id],),
-            limit.since,
+            limit.can,
             says=(inputs.why[limit.id],),
             suffix=limit.suffix,
         )
@@ -78,16 +82,17 @@ def of_settings(inputs: Inputs, limits: Iterable[Limit]) -> list[Directive]:
 
 def known(inputs: Inputs, directives: Iterable[Directive]) -> list[Directive]:
     """Those that the target's systemd has, or may have: an older one passes over what it lacks."""
-    return [each for each in directives if not is_older(inputs, each.since)]
+    return [each for each in directives if each.can is None or not is_older(inputs, each.can)]
 
 
 def missing(inputs: Inputs, directives: Iterable[Directive]) -> list[str]:
     """Why the others are left out: a line each."""
     return [
-        f"{_assignment(each)} is left out: it needs systemd {each.since}; the target's version is "
+        f"{_assignment(each)} is left out: it needs systemd {first}; the target's version is "
         f"{inputs.found('systemd')}."
         for each in directives
-        if is_older(inputs, each.since)
+        if each.can and is_older(inputs, each.can)
+        for first in CAPABILITIES[f"systemd.{each.can}"].first
     ]
 
 
@@ -101,10 +106,9 @@ def assumed(inputs: Inputs) -> list[str]:
     ]
 
 
-def is_older(inputs: Inputs, since: int) -> bool:
-    """Whether the target's systemd is known to be older."""
-    found = inputs.versions.get("systemd")
-    return found is not None and found < (since,)
+def is_older(inputs: Inputs, can: str) -> bool:
+    """Whether the target's systemd is known to be older than what it takes."""
+    return "systemd" in inputs.versions and not inputs.can(f"systemd.{can}")
 
 
 def _assignment(directive: Directive) -> str:

@@ -53,31 +53,31 @@ NETWORK = (
     "and other services by it. Cost: what breaks in may connect anywhere.",
 )
 
-# With the systemd that brought each (its NEWS); 0: older than ten years.
+# With what each takes of systemd (rules/versions.py), where it is younger than ten years.
 SANDBOX = (
-    Directive("PrivateDevices", (True,), 0),
-    Directive("PrivateMounts", (True,), 239),
-    Directive("ProtectProc", ("invisible",), 247),
-    Directive("ProtectClock", (True,), 245),
-    Directive("ProtectHostname", (True,), 242),
-    Directive("ProtectControlGroups", (True,), 232),
-    Directive("ProtectKernelLogs", (True,), 244),
-    Directive("ProtectKernelModules", (True,), 232),
-    Directive("ProtectKernelTunables", (True,), 232),
-    Directive("NoNewPrivileges", (True,), 0),
-    Directive("LockPersonality", (True,), 235),
-    Directive("RestrictNamespaces", (True,), 233),
-    Directive("RestrictRealtime", (True,), 231),
-    Directive("RestrictSUIDSGID", (True,), 242),
+    Directive("PrivateDevices", (True,)),
+    Directive("PrivateMounts", (True,), "private_mounts"),
+    Directive("ProtectProc", ("invisible",), "protect_proc"),
+    Directive("ProtectClock", (True,), "protect_clock"),
+    Directive("ProtectHostname", (True,), "protect_hostname"),
+    Directive("ProtectControlGroups", (True,), "protect_control_groups"),
+    Directive("ProtectKernelLogs", (True,), "protect_kernel_logs"),
+    Directive("ProtectKernelModules", (True,), "protect_kernel_modules"),
+    Directive("ProtectKernelTunables", (True,), "protect_kernel_tunables"),
+    Directive("NoNewPrivileges", (True,)),
+    Directive("LockPersonality", (True,), "lock_personality"),
+    Directive("RestrictNamespaces", (True,), "restrict_namespaces"),
+    Directive("RestrictRealtime", (True,), "restrict_realtime"),
+    Directive("RestrictSUIDSGID", (True,), "restrict_suid_sgid"),
     # A unix socket or TCP: databases, Redis and the proxy are reached by either.
-    Directive("RestrictAddressFamilies", ("AF_UNIX", "AF_INET", "AF_INET6"), 0),
-    Directive("KeyringMode", ("private",), 235),
-    Directive("SystemCallArchitectures", ("native",), 0),
-    # The group is as old as the allow lists of systemd's own units (NEWS, 239). A systemd without
+    Directive("RestrictAddressFamilies", ("AF_UNIX", "AF_INET", "AF_INET6")),
+    Directive("KeyringMode", ("private",), "keyring_mode"),
+    Directive("SystemCallArchitectures", ("native",)),
+    # The group is as old as the allow lists of systemd's own units. A systemd without
     # it would read an empty allow list, so there the second line stands alone, and denies.
-    Directive("SystemCallFilter", ("@system-service",), 239),
-    Directive("SystemCallFilter", ("~@privileged", "@resources"), 232),
-    Directive("SystemCallErrorNumber", ("EPERM",), 0),
+    Directive("SystemCallFilter", ("@system-service",), "system_service_group"),
+    Directive("SystemCallFilter", ("~@privileged", "@resources"), "resources_group"),
+    Directive("SystemCallErrorNumber", ("EPERM",)),
 )
 
 
@@ -89,8 +89,11 @@ def sandbox(inputs: Inputs, *, serves: bool = True) -> dict[str, Any]:
     paths = app_paths(inputs.intent)
     low = serves and opens_low_port(inputs)
     directives = [
-        Directive("ProtectSystem", ("strict",), 232),
-        *(Directive("ReadWritePaths", (path,), 231) for path in inputs.intent.app_writable or []),
+        Directive("ProtectSystem", ("strict",), "protect_system_strict"),
+        *(
+            Directive("ReadWritePaths", (path,), "read_write_paths")
+            for path in inputs.intent.app_writable or []
+        ),
         *(socket_folder(inputs) if serves else []),
         *_homes(in_home=any_below(paths, *HOMES)),
         *_temporary(in_tmp=any_below(paths, *TEMPORARY)),
@@ -133,28 +136,28 @@ def socket_folder(inputs: Inputs) -> list[Directive]:
         return []
     says = ("The server makes its socket itself, in a folder of tmpfiles.d.",)
     return [
-        Directive("ReadWritePaths", (folder,), 231, says=says),
-        Directive("ExecStartPre", ("/bin/rm", "-f", stream(inputs.intent)), 0),
+        Directive("ReadWritePaths", (folder,), "read_write_paths", says=says),
+        Directive("ExecStartPre", ("/bin/rm", "-f", stream(inputs.intent))),
     ]
 
 
 def _homes(*, in_home: bool) -> list[Directive]:
     if in_home:
-        return [Directive("ProtectHome", ("read-only",), 0, says=HOME)]
-    return [Directive("ProtectHome", (True,), 0)]
+        return [Directive("ProtectHome", ("read-only",), says=HOME)]
+    return [Directive("ProtectHome", (True,))]
 
 
 def _temporary(*, in_tmp: bool) -> list[Directive]:
     """Without PrivateTmp, ProtectSystem=strict shuts /tmp as well (systemd.exec(5))."""
     if in_tmp:
-        return [Directive("ReadWritePaths", TEMPORARY, 231, says=TMP)]
-    return [Directive("PrivateTmp", (True,), 0)]
+        return [Directive("ReadWritePaths", TEMPORARY, "read_write_paths", says=TMP)]
+    return [Directive("PrivateTmp", (True,))]
 
 
 def _privileges(*, low: bool) -> list[Directive]:
     words = ("CAP_NET_BIND_SERVICE",) if low else ()
     return [
-        *([] if low else [Directive("PrivateUsers", (True,), 232)]),
-        Directive("CapabilityBoundingSet", words, 0, says=PORT if low else ()),
-        Directive("AmbientCapabilities", words, 229),
+        *([] if low else [Directive("PrivateUsers", (True,), "private_users")]),
+        Directive("CapabilityBoundingSet", words, says=PORT if low else ()),
+        Directive("AmbientCapabilities", words, "ambient_capabilities"),
     ]

@@ -8,7 +8,6 @@ from advisor.render.component import Component, Line, Output, lines_of
 from advisor.render.kit.launch import launch
 from advisor.render.kit.since import ValueGate, gate, gates, known_values
 from advisor.render.kit.trust import trust
-from advisor.rules.versions import CAPABILITIES
 
 if TYPE_CHECKING:
     from advisor.render.values import Inputs
@@ -37,12 +36,11 @@ def variable(name: str) -> str:
     return f"UVICORN_{name.removeprefix('uvicorn.').upper()}"
 
 
-GATES = gates("uvicorn", SETTINGS, variable)
-SANSIO = CAPABILITIES["uvicorn.websockets_sansio"].first
+GATES = gates(SETTINGS, variable)
 VALUES = (
     ValueGate(
         *("uvicorn.ws", "websockets-sansio"),
-        gate("uvicorn", "UVICORN_WS=websockets-sansio", SANSIO),
+        gate("uvicorn.websockets_sansio", "UVICORN_WS=websockets-sansio"),
     ),
 )
 

@@ -14,6 +14,7 @@ from advisor.errors import InvalidInput
 from advisor.render.component import Component, Gate, Output
 from advisor.render.kit.environment import APP_ENVIRONMENT
 from advisor.render.kit.environment import wanted as has_environment
+from advisor.render.kit.since import gate
 from advisor.render.kit.systemd import environment
 from advisor.render.kit.systemd_lines import (
     Directive,
@@ -44,9 +45,7 @@ RQ_SETTINGS = ("rq.workers", "rq.cpu_weight")
 # RQ's changes, 1.14: one command for several workers, which it starts again when they end. One
 # unit each would need no such version, and a change of their number would be a change of units.
 GATES = {
-    "rq.workers": Gate(
-        "rq", (1, 14), "rq.workers is left out, and one worker runs: more of them need RQ 1.14"
-    )
+    "rq.workers": gate("rq.worker_pool", "rq.workers", ", and one worker runs: more of them need")
 }
 # The words of `celery worker`, by setting (Celery: reference, celery worker).
 OPTIONS = {
@@ -66,7 +65,6 @@ RESTART_S = 5
 RESTART = Directive(
     "RestartSec",
     (RESTART_S,),
-    0,
     says=("Apart enough for systemd not to give up while the broker is away.",),
 )
 
@@ -116,7 +114,7 @@ def celery(inputs: Inputs) -> Worker:
         ),
         # Threads are one process: killed, it is started again as a whole.
         spared=None if inputs.values["celery.pool"] == "threads" else REPLACED,
-        weight=Limit("celery.cpu_weight", "CPUWeight", 232),
+        weight=Limit("celery.cpu_weight", "CPUWeight", "cpu_weight"),
     )
 
 
@@ -137,7 +135,7 @@ def rq(inputs: Inputs) -> Worker:
         stop_s=JOB_S,
         stop=("Longer than the 180 s that RQ gives a job unless told otherwise.",),
         spared="A job that is killed for memory fails; its worker goes on.",
-        weight=Limit("rq.cpu_weight", "CPUWeight", 232),
+        weight=Limit("rq.cpu_weight", "CPUWeight", "cpu_weight"),
         left_out=tuple(inputs.left_out[id_] for id_ in GATES if id_ in inputs.left_out),
     )
 
@@ -179,9 +177,9 @@ def _context(worker: Callable[[Inputs], Worker], inputs: Inputs) -> dict[str, An
     found = worker(inputs)
     limits = [
         RESTART,
-        Directive("TimeoutStopSec", (found.stop_s,), 0, says=found.stop),
+        Directive("TimeoutStopSec", (found.stop_s,), says=found.stop),
         *(
-            [Directive("OOMPolicy", ("continue",), 243, says=(found.spared,))]
+            [Directive("OOMPolicy", ("continue",), "oom_policy", says=(found.spared,))]
             if found.spared
             else []
         ),
@@ -191,8 +189,8 @@ def _context(worker: Callable[[Inputs], Worker], inputs: Inputs) -> dict[str, An
     ours = (installed(APP_ENVIRONMENT, inputs),) if has_environment(inputs) else ()
     return environment(inputs, ours) | {
         "product": found.product,
-        # Before Type=exec (NEWS, 240) a program that is not there counts as started.
-        "type": "simple" if is_older(inputs, 240) else "exec",
+        # Before Type=exec a program that is not there counts as started.
+        "type": "simple" if is_older(inputs, "type_exec") else "exec",
         "command": found.command,
         "says": found.says,
         "slice": slice_name(inputs),

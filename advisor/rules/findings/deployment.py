@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from advisor.rules import versions
 from advisor.rules.findings.case import Case, Said, finding
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from advisor.documents import Value
 
 DEPRECATED = {"uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornH11Worker"}
+EVENTLET = "eventlet"
 # Names of variables that hold secrets, and URLs that hold a password.
 SECRET_NAME = re.compile(
     r"(?:^|_)(?:PASS|PASSWD|PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?"
@@ -60,6 +62,8 @@ def _root_observed(case: Case) -> bool:
 def _deprecated(case: Case) -> Said | None:
     pinned = case.value("pins").get("gunicorn.worker_class")
     running = case.server.worker_class if case.server else None
+    if running == EVENTLET:
+        return _eventlet(case)
     if not DEPRECATED & {pinned, running}:
         return None
     return Said(
@@ -67,6 +71,40 @@ def _deprecated(case: Case) -> Said | None:
         "The package uvicorn-worker replaces it; Uvicorn will drop its own.",
         {"worker_class": pinned or running},
         "pip install uvicorn-worker, and use uvicorn_worker.UvicornWorker.",
+    )
+
+
+def _eventlet(case: Case) -> Said:
+    """Gunicorn 26.0 dropped it (changelog)."""
+    gone = versions.can(case.facts.components).get("can.gunicorn.eventlet") is False
+    return Said(
+        "Gunicorn's eventlet class is gone" if gone else "Gunicorn's eventlet class is deprecated",
+        "The Gunicorn that is installed no longer has it: the next start fails."
+        if gone
+        else "Gunicorn 26.0 no longer has it.",
+        {"worker_class": EVENTLET},
+        "Use the class that is recommended here, or gevent.",
+        "critical" if gone else None,
+    )
+
+
+@finding("free-threaded", "info")
+def _free_threaded(case: Case) -> Said | None:
+    """Nobody can see from outside whether an extension has turned the lock on again (PEP 703)."""
+    told = versions.can(case.facts.components)
+    if not told.get("can.python.free_threaded"):
+        return None
+    version = case.facts.components["python"].version
+    trial = not told["can.python.free_threaded_supported"]
+    return Said(
+        f"Python {version} is free-threaded",
+        "Threads of one process may use several CPUs at once, unless an extension has turned the "
+        "interpreter lock on again. Workers are counted as if each used one CPU: that is the "
+        "cautious side, and may be more of them than it takes."
+        + (" Python calls it an experiment before 3.14." if trial else ""),
+        {"components.python.version": version},
+        "Start it with fewer workers and more threads, measure that (advisor probe), and pin "
+        "gunicorn.workers and gunicorn.threads if it serves as much.",
     )
 
 

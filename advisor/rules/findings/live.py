@@ -22,8 +22,6 @@ IDLE = {
 GRANIAN_IDLE_S = 30
 # Seconds for which each proxy keeps an idle connection to the app, by default.
 PROXY_IDLE_S = {"nginx": 60, "caddy": 120}
-# The version from which nginx keeps connections to the app without being told to.
-NGINX_KEEPS = (1, 29, 7)
 # nginx's own proxy_read_timeout.
 NGINX_READ_S = 60
 BACKLOG = {"gunicorn": 2048, "uvicorn": 2048, "hypercorn": 100, "granian": 1024}
@@ -37,7 +35,7 @@ def _keepalive(case: Case) -> Said | None:
     idle, proxy = _idle(case), _proxy(case)
     if idle is None or proxy is None or idle > PROXY_IDLE_S[proxy]:
         return None
-    keeps = proxy == "caddy" or _version(case, "nginx") >= NGINX_KEEPS
+    keeps = proxy == "caddy" or _keeps_by_default(case)
     where = "unless it is told otherwise" if keeps else "where its upstream says keepalive"
     return Said(
         "The app closes idle connections before the proxy does",
@@ -68,9 +66,9 @@ def _proxy(case: Case) -> str | None:
     return through[-1] if through and through[-1] in PROXY_IDLE_S else None
 
 
-def _version(case: Case, name: str) -> versions.Version:
-    component = case.facts.components.get(name)
-    return (versions.parse(component.version) if component else None) or ()
+def _keeps_by_default(case: Case) -> bool:
+    told = versions.can(case.facts.components)
+    return told.get("can.nginx.upstream_keepalive_by_default", False)
 
 
 class Link(NamedTuple):

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, NoReturn
 import psutil
 import pytest
 
+from advisor.documents import ClassCost
 from advisor.host import servers
-from advisor.probe.classes import calibrate
+from advisor.probe.classes import calibrate, store
 from advisor.probe.classes.calibrate import class_costs
 from tests.probe.classes import made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from advisor.documents import ClassCost, Server, Unknown
+    from advisor.documents import Server, Unknown
 
     Calibrated = Callable[[Server, str], dict[str, ClassCost]]
 
@@ -58,6 +59,29 @@ def calibrated(not_run: Callable[[str], NoReturn]) -> Calibrated:
     return costs_of
 
 
+def enough(cache: Path) -> None:
+    """As if every calibration had given what the last one gave."""
+    seen = store.read(cache)
+    for _ in range(store.ENOUGH):
+        store.write(cache, {key: costs[-1] for key, costs in seen.items()})
+
+
+def test_what_was_measured_once_is_measured_again_until_it_is_enough(
+    serve: Callable[..., str], calibrated: Calibrated, cache: Path
+) -> None:
+    url = serve("gunicorn", "wsgi_app:app", ready="/compute")
+    server, _ = servers.server_at("127.0.0.1", int(url.rpartition(":")[2]))
+    assert server is not None
+    calibrated(server, "wsgi")
+    (sync,) = (key for key in store.read(cache) if key.endswith(" sync"))
+    before = len(store.read(cache)[sync])
+    odd = ClassCost(cpu_s=1.0, held_s=1.0)
+    store.write(cache, {sync: odd})
+    costs = calibrated(server, "wsgi")
+    assert len(store.read(cache)[sync]) >= before + 2
+    assert costs["sync"].cpu_s < odd.cpu_s / 2
+
+
 def below() -> set[int]:
     return {process.pid for process in psutil.Process().children(recursive=True)}
 
@@ -76,6 +100,7 @@ def test_the_classes_of_a_running_gunicorn(
     serve: Callable[..., str],
     temporary: Path,
     calibrated: Calibrated,
+    cache: Path,
 ) -> None:
     url = serve("gunicorn", *words.split(), ready="/compute")
     server, _ = servers.server_at("127.0.0.1", int(url.rpartition(":")[2]))
@@ -91,6 +116,7 @@ def test_the_classes_of_a_running_gunicorn(
     assert below() == before
     assert list(temporary.iterdir()) == []
     lines: list[str] = []
+    enough(cache)
     assert class_costs(server, interface, on_progress=lines.append) == (costs, [])
     assert lines == []  # all of it from the cache
     assert class_costs(server, interface, on_progress=silent, allowed=False) == (costs, [])

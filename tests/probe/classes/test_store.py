@@ -30,7 +30,7 @@ def python(**packages: str) -> Interpreter:
 
 def write(path: Path, age_s: float) -> None:
     path.parent.mkdir(mode=0o700, parents=True)
-    entries = {"a": Entry(measured_at=time.time() - age_s, cost=COST)}
+    entries = {"a": [Entry(measured_at=time.time() - age_s, cost=COST)]}
     cache = Cache(schema_=store.SCHEMA, entries=entries)
     path.write_text(files.dump(cache, is_json=True))
     path.chmod(0o600)
@@ -47,9 +47,24 @@ def test_what_is_written_is_read_again_and_added_to(cache: Path) -> None:
         os.umask(old_umask)
     other = ClassCost(cpu_s=0.0004, held_s=0.0005)
     store.write(cache, {"b": other})
-    assert store.read(cache) == {"a": COST, "b": other}
+    assert store.read(cache) == {"a": [COST], "b": [other]}
+    store.write(cache, {"a": other})
+    assert store.read(cache) == {"a": [COST, other], "b": [other]}
     assert [cache.stat().st_mode & 0o777, cache.parent.stat().st_mode & 0o777] == [0o600, 0o700]
     assert [entry.name for entry in cache.parent.iterdir()] == ["classes.json"]
+
+
+def test_one_measurement_among_several_does_not_count(cache: Path) -> None:
+    """The third of these is another machine's, as it were."""
+    for cpu_s, wake_s in ((103, 540), (116, None), (171, 596), (105, 480), (104, 550)):
+        wake = None if wake_s is None else wake_s / 1e6
+        store.write(cache, {"a": ClassCost(cpu_s=cpu_s / 1e6, held_s=2 * cpu_s / 1e6, wake_s=wake)})
+    seen = store.read(cache)["a"]
+    assert len(seen) == store.ENOUGH
+    assert store.middle(seen) == ClassCost(cpu_s=105e-6, held_s=210e-6, wake_s=545e-6)
+    store.write(cache, {"a": COST})
+    assert len(store.read(cache)["a"]) == store.ENOUGH, "the oldest makes room"
+    assert store.read(cache)["a"][-1] == COST
 
 
 def test_nothing_measured_leaves_no_file(cache: Path) -> None:
@@ -57,19 +72,17 @@ def test_nothing_measured_leaves_no_file(cache: Path) -> None:
     assert not cache.parent.exists()
 
 
-@pytest.mark.parametrize(
-    ("age_s", "read"), [(29 * 86400, {"a": COST}), (31 * 86400, {}), (-3600, {})]
-)
+@pytest.mark.parametrize(("age_s", "read"), [(29 * 86400, [COST]), (31 * 86400, []), (-3600, [])])
 def test_old_entries_and_those_of_the_future_do_not_count(
-    cache: Path, age_s: float, read: dict[str, ClassCost]
+    cache: Path, age_s: float, read: list[ClassCost]
 ) -> None:
     write(cache, age_s)
-    assert store.read(cache) == read
+    assert store.read(cache) == {"a": read}
 
 
 def test_what_was_measured_over_unix_sockets_does_not_count(cache: Path) -> None:
     write(cache, age_s=0)
-    assert store.read(cache) == {"a": COST}
+    assert store.read(cache) == {"a": [COST]}
     cache.write_text(cache.read_text().replace(store.SCHEMA, "advisor/classes/1"))
     assert store.read(cache) == {}
 
@@ -108,7 +121,7 @@ def test_the_key_does_not_show_the_machines_id() -> None:
 
 
 GOOD = files.dump(
-    Cache(schema_=store.SCHEMA, entries={"a": Entry(measured_at=1, cost=COST)}), is_json=True
+    Cache(schema_=store.SCHEMA, entries={"a": [Entry(measured_at=1, cost=COST)]}), is_json=True
 ).encode()
 
 
@@ -131,7 +144,7 @@ def test_a_corrupt_file_is_no_cache_and_is_replaced(content: bytes) -> None:
         path.chmod(0o600)
         assert store.read(path) == {}
         store.write(path, {"b": COST})
-        assert store.read(path)["b"] == COST
+        assert store.read(path)["b"] == [COST]
 
 
 def test_a_file_too_large_to_be_ours_is_no_cache(cache: Path) -> None:
@@ -144,7 +157,7 @@ def test_a_file_too_large_to_be_ours_is_no_cache(cache: Path) -> None:
 @pytest.mark.parametrize("part", ["file", "folder"])
 def test_what_others_may_write_is_no_cache(cache: Path, part: str) -> None:
     write(cache, age_s=0)
-    assert store.read(cache) == {"a": COST}
+    assert store.read(cache) == {"a": [COST]}
     (cache if part == "file" else cache.parent).chmod(0o777)
     assert store.read(cache) == {}
 

@@ -1,0 +1,81 @@
+"""What is made of the knee when time runs out: a stepper whose clock and steps are given."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from advisor.probe.analysis.observation import Load, Window
+from advisor.probe.analysis.statistics import MIN_WINDOWS
+from advisor.probe.knee import AtTheKnee
+
+if TYPE_CHECKING:
+    from advisor.probe.stepper import Stepper
+
+WINDOW = Window(
+    seconds=0.25,
+    completed=750,
+    errors=0,
+    latency_sum=4.0,
+    server_cpu={101: 0.25},
+    client_cpu=0.1,
+    others_cpu=0.0,
+    steal=0.0,
+    run_queue_wait=0.0,
+)
+WHOLE = Load(connections=16, windows=(WINDOW,) * 4, latencies=())
+
+
+class Clock:
+    """A stepper with so many seconds left, of which each step takes some and gives `windows`."""
+
+    def __init__(self, left_s: float, windows: int) -> None:
+        self.left_s, self.windows = left_s, windows
+        self.asked: list[float] = []
+        self.engine = SimpleNamespace(hang_up=lambda: None, caps=SimpleNamespace(connections=64))
+        self.around = SimpleNamespace(server=None)
+
+    def left(self) -> float:
+        return self.left_s
+
+    def alone(self) -> bool:
+        return True
+
+    async def step(self, connections: int, *, windows: int, seconds: float, **_: Any) -> Load:
+        self.asked.append(windows * seconds)
+        self.left_s -= windows * seconds
+        return replace(WHOLE, windows=WHOLE.windows[: self.windows], connections=connections)
+
+    async def arrivals(self, *_: Any, **__: Any) -> tuple[Load, SimpleNamespace]:
+        return WHOLE, SimpleNamespace(offered=SimpleNamespace(requests=100, late=0))
+
+
+def measured(clock: Clock) -> tuple[list[Load], AtTheKnee]:
+    knee = AtTheKnee(cast("Stepper", clock), None)
+    steps, _ = asyncio.run(knee.measure([WHOLE], WHOLE, plateau=True))
+    return steps, knee
+
+
+@pytest.mark.parametrize("windows", range(MIN_WINDOWS))
+def test_a_visit_that_was_cut_short_does_not_stand_where_the_step_stood(windows: int) -> None:
+    steps, knee = measured(Clock(left_s=12, windows=windows))
+    assert knee.visits == []
+    assert steps == [WHOLE]
+
+
+def test_a_whole_visit_does() -> None:
+    steps, knee = measured(Clock(left_s=12, windows=4))
+    assert knee.visits
+    assert [len(step.windows) for step in steps] == [4 * len(knee.visits)]
+
+
+def test_no_visit_is_begun_that_the_steppers_own_end_would_cut_short() -> None:
+    """A visit takes 1.5 s at the least, and a step ends once 2 s are left."""
+    assert measured(Clock(left_s=3.4, windows=4))[1].visits == []
+    clock = Clock(left_s=3.6, windows=4)
+    assert measured(clock)[1].visits
+    assert clock.asked[0] <= 1.6
