@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -325,6 +325,25 @@ def test_a_worker_s_pid_is_as_good_and_a_stranger_s_is_refused(
     code, _, err = advisor("--pid", str(os.getpid()))
     assert code == 2
     assert f"--pid {os.getpid()}" in err
+
+
+@pytest.mark.daemon
+def test_the_limits_that_count_are_those_of_the_server_s_own_process(
+    advisor: Advisor,
+    gunicorn: tuple[subprocess.Popen[bytes], int, Path],
+    not_run: Callable[[str], NoReturn],
+) -> None:
+    """Of the master, where the new workers are born, whoever of them was named."""
+    process = gunicorn[0]
+    cpus = os.sched_getaffinity(0)
+    if len(cpus) < 2:
+        not_run("needs two CPUs")
+    os.sched_setaffinity(process.pid, {min(cpus)})
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(os.sched_getaffinity(int(children[0]))) == len(cpus)
+    rec = read(advisor("--pid", children[0], "--json")[1])
+    workers = next(each for each in rec.settings if each.id == "gunicorn.workers")
+    assert workers.inputs["cpu.effective"] == 1
 
 
 def test_a_process_that_is_gone(advisor: Advisor) -> None:

@@ -64,6 +64,14 @@ def test_a_computing_async_app_gets_a_worker_a_core(cores: float, workers: int) 
     assert plan.binding == "cpu"
 
 
+def test_what_is_asked_by_the_app_may_be_what_binds() -> None:
+    demand = replace(app(0.0002, 0.040), ceiling_rps=250.0)
+    plan = choose("asgi", demand, COST, LIMITS, Pins())
+    assert plan.binding == "downstream"
+    assert plan.throughput
+    assert plan.throughput.value <= 250
+
+
 def test_an_async_app_that_waits_needs_one_worker() -> None:
     plan = choose("asgi", app(0.0002, 0.040), COST, LIMITS, Pins())
     assert (plan.config.workers, plan.binding) == (1, "concurrency")
