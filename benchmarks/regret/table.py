@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.regret.points import Point
 
 FORMULAS = ("2n+1", "image", "Heroku", "Passenger", "fastapi")
-NAME, CONFIG = 22, 18
+NAME, CONFIG = 26, 18
 LEAST_MEDIAN, LEAST_SHARE, MOST_MEMORY = 0.98, 0.92, 1.15
 LEGEND = (
     "  Shares are of the best throughput within the budget; memory is over the smallest as good;\n"

@@ -119,10 +119,18 @@ def discard(path: Path) -> None:
 
 
 def make_folder(path: Path, *, mode: int, owner: int = -1, group: int = -1) -> bool:
-    """A folder with this mode; whether it was not there before."""
+    """A folder with this mode; whether it was not there before.
+
+    Two who ask at once both find none, and one of them makes it.
+    """
     is_new = not path.is_dir()
     if is_new:
-        os.mkdir(path, 0o700)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+            is_new = False
     found = path.stat()
     if (owner, group) != (-1, -1):
         os.chown(path, owner, group)

@@ -41,6 +41,24 @@ def test_what_cannot_take_its_place_leaves_nothing_beside_it(tmp_path: Path) -> 
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_a_folder_that_another_makes_at_the_same_moment_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first two requests on a host, at once: neither is to fail for it."""
+    mkdir = os.mkdir
+
+    def beaten(path: Path, mode: int) -> None:
+        mkdir(path, mode)
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", beaten)
+    assert disk.make_folder(tmp_path / "state", mode=0o755) is False
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o755
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileExistsError):
+        disk.make_folder(tmp_path / "file", mode=0o755)
+
+
 def test_a_link_replaces_a_file_and_a_file_a_link(tmp_path: Path) -> None:
     path, aside = tmp_path / "shop.conf", tmp_path / "aside"
     aside.write_text("aside")
