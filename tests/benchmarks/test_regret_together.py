@@ -66,7 +66,7 @@ def test_a_run_alone_is_judged_as_it_judged_itself(tmp_path: Path) -> None:
         "[1]",
         '[{"case": "async waiting"}]',
         '[{"case": "unheard", "race": []}]',
-        '[{"case": "async waiting", "race": []}]',
+        '[{"case": "async waiting", "race": [], "took_s": 1}]',
     ],
 )
 def test_what_is_no_saved_run_is_said(tmp_path: Path, content: str) -> None:

@@ -430,6 +430,7 @@ def test_a_package_is_missed_only_where_the_environment_was_looked_into() -> Non
             "info",
         ),
         (through(calm(), "nginx"), "live-keepalive-order", "info"),
+        (through(without(calm(), "nginx"), "nginx"), "live-keepalive-order", "info"),
         (
             through(found(calm(), nginx="1.30.0"), "nginx"),
             "live-keepalive-order",
