@@ -29,10 +29,10 @@ matrix: daemons
 test-fast: setup
 	$(BIN)/pytest -m "not daemon" -x -q
 
-# Real systemd hosts of Debian 12 and 13, applied to over SSH: three labs side by side, for their
-# tests mostly wait.
+# Real systemd hosts of Debian 12 and 13, applied to over SSH: four labs side by side, for their
+# tests wait for one another's hosts, daemons and dwell times.
 test-lab: setup lab
-	$(BIN)/pytest -n 3 --dist loadfile tests/lab
+	$(BIN)/pytest -n 4 --dist loadfile tests/lab
 
 lint: setup
 	$(BIN)/ruff format --check .

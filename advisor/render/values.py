@@ -153,9 +153,11 @@ class Inputs:
         return found is not None and reaches(found, since)
 
     def can(self, capability: str) -> bool:
-        """Whether the target is known to be of a version that has this (rules/versions.py)."""
+        """Whether the target is known to have this (rules/versions.py)."""
         since = CAPABILITIES[capability]
-        return self.has(since.component, *since.first)
+        version = self.versions.get(since.component)
+        modules = self.modules.get(since.component, frozenset())
+        return version is not None and since.holds(version, modules)
 
     def found(self, component: str) -> str:
         """The version of the target's component, in words."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from advisor.documents import Component
 
@@ -35,6 +35,12 @@ class Since:
     source: str
     until: Version | None = None
     module: str | None = None
+
+    def holds(self, version: Version, modules: Collection[str]) -> bool:
+        """Whether the component can do it in this version, with these modules."""
+        ended = self.until is not None and reaches(version, self.until)
+        there = self.module is None or self.module in modules
+        return there and reaches(version, self.first) and not ended
 
 
 CAPABILITIES: dict[str, Since] = {
@@ -72,7 +78,7 @@ CAPABILITIES: dict[str, Since] = {
     "nginx.ssl_reject_handshake": Since("nginx", (1, 19, 4), "ngx_http_ssl_module"),
     "nginx.ticket_key_rotation": Since("nginx", (1, 23, 2), "nginx 1.23.2: changes"),
     "nginx.http3": Since("nginx", (1, 25), "ngx_http_v3_module", module="http_v3"),
-    "nginx.http2_directive": Since("nginx", (1, 25, 1), "ngx_http_v2_module", module="http_v2"),
+    "nginx.http2_directive": Since("nginx", (1, 25, 1), "ngx_http_v2_module"),
     "nginx.add_header_inherit": Since("nginx", (1, 29, 3), "ngx_http_headers_module"),
     "nginx.upstream_keepalive_by_default": Since("nginx", (1, 29, 7), "nginx 1.29.7: changes"),
     # Caddy
@@ -151,15 +157,8 @@ def can(components: Mapping[str, Component]) -> dict[str, bool]:
         version = parse(component.version) if component else None
         if component is None or version is None:
             continue
-        there = since.module is None or since.module in component.modules
-        told[f"can.{name}"] = there and _able(version, since)
+        told[f"can.{name}"] = since.holds(version, component.modules)
     return told
-
-
-def _able(version: Version, since: Since) -> bool:
-    """Whether the version lies between."""
-    ended = since.until is not None and reaches(version, since.until)
-    return reaches(version, since.first) and not ended
 
 
 def reaches(version: Version, first: Version) -> bool:

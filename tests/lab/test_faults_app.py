@@ -139,6 +139,7 @@ def test_nothing_is_applied_to_an_app_that_was_unwell_before(
     assert whole(web) == before
 
 
+@pytest.mark.timeout(600)
 def test_twenty_clean_applies_are_none_of_them_taken_for_harm(
     lab: Lab, hosts: Callable[..., Host], tmp_path: Path
 ) -> None:

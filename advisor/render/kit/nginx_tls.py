@@ -60,7 +60,7 @@ def http2(inputs: Inputs) -> Literal["directive", "parameter"] | None:
 
 def http3(inputs: Inputs) -> bool:
     """Whether HTTP/3 is asked for, and the target's nginx is known to have it."""
-    return bool(inputs.values[HTTP3]) and inputs.can("nginx.http3") and _has(inputs, "http_v3")
+    return bool(inputs.values[HTTP3]) and inputs.can("nginx.http3")
 
 
 def rejects_handshakes(inputs: Inputs) -> bool:
