@@ -55,12 +55,7 @@ def measure(case: Case, config: Config) -> Point:
 
     Raises `AdvisorError` where it does not come up.
     """
-    with (
-        started(case, config, SERVED) as (pid, port),
-        tempfile.TemporaryDirectory() as stage,
-        proxied(port, Path(stage), case.route) as url,
-    ):
-        drain(referee(url, seconds=WARM_S, connections=CONNECTIONS).rps)
+    with warm(case, config) as (pid, _port, url):
         pids = tree(pid)
         psutil.cpu_percent()
         before, began = used(pids), time.perf_counter()
@@ -81,6 +76,21 @@ def measure(case: Case, config: Config) -> Point:
         needed_bytes=master.pss_bytes + 2 * held,
         rss_bytes=largest,
     )
+
+
+@contextmanager
+def warm(case: Case, config: Config) -> Iterator[tuple[int, int, str]]:
+    """The app behind nginx and warmed up inside the `with`: its master's PID, its port, nginx' URL.
+
+    Raises `AdvisorError` where it does not come up.
+    """
+    with (
+        started(case, config, SERVED) as (pid, port),
+        tempfile.TemporaryDirectory() as stage,
+        proxied(port, Path(stage), case.route) as url,
+    ):
+        drain(referee(url, seconds=WARM_S, connections=CONNECTIONS).rps)
+        yield pid, port, url
 
 
 @contextmanager
