@@ -4,7 +4,7 @@
 
 A virtual machine's cores give half as much from one minute to the next, so two loads apart in time
 differ by more than what they are compared for. A piece is Python and system calls, as a request
-is; one every `EVERY_S` takes about 2 % of one core.
+is; one every `EVERY_S` takes about 2 % of one core. Often and short: cores change within seconds.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVERY_S = 0.25
+EVERY_S = 0.1
 # Rounds of a piece, and before it those that warm the caches which others have filled.
-ROUNDS, WARM_UP = 150, 60
+ROUNDS, WARM_UP = 50, 25
 DOCUMENT = {"rows": [{"id": number, "name": f"row {number}", "price": 1.5} for number in range(12)]}
 
 
@@ -52,13 +52,25 @@ class Pace:
         Not the median, for a piece on a core that had slept, or beside a full one, takes up to
         twice as long, and that is no more the machine's speed. `ValueError` for fewer than two.
         """
-        lines = (line.split() for line in self._log.read_text().splitlines(keepends=True))
-        pieces = [
-            float(line[1]) for line in lines if len(line) == 2 and began <= float(line[0]) <= ended
-        ]
+        return statistics.quantiles(self._pieces((began, ended)), n=4)[0]
+
+    def rate(self, *spans: tuple[float, float]) -> float:
+        """Pieces that a CPU second is worth in some stretches of the monotonic clock: the mean.
+
+        What a load met that kept the core busy: a core is fast or slow by turns, within seconds.
+        `ValueError` for fewer than two.
+        """
+        return statistics.fmean(1 / spent for spent in self._pieces(*spans))
+
+    def _pieces(self, *spans: tuple[float, float]) -> list[float]:
+        # The last line may be half written.
+        lines = self._log.read_text().splitlines(keepends=True)
+        told = (line.split() for line in lines if line.endswith("\n"))
+        done = [(float(when), float(spent)) for when, spent in told]
+        pieces = [spent for when, spent in done if any(a <= when <= b for a, b in spans)]
         if len(pieces) < 2:
             raise ValueError("too few pieces of work were done meanwhile: the load was too short")
-        return statistics.quantiles(pieces, n=4)[0]
+        return pieces
 
 
 @contextmanager

@@ -122,7 +122,8 @@ class Protocol:
         )
         for connections in (1, 2):
             await on.rest()
-            await self._step(connections, windows=6, rps=1 / max(response_s, 1e-4), sample=True)
+            rps = connections / max(response_s, 1e-4)
+            await self._step(connections, windows=6, rps=rps, sample=True)
         first = self.steps[0]
         server = on.around.server
         looks_blocked = first.waits and first.waits.blocked_ratio > LOOKS_BLOCKED
@@ -145,7 +146,7 @@ class Protocol:
     async def _find_knee(self) -> tuple[Load | None, bool]:
         """Double the connections until the rate stops growing: the last step, and if it did."""
         on = self.on
-        first, flat = self.steps[0], 0
+        first, flat, was_full = self.steps[0], 0, False
         cap = on.engine.caps.connections
         connections = 4
         while on.left() > 4 and connections <= cap and on.alone() and not on.engine.spent:
@@ -154,10 +155,13 @@ class Protocol:
             if step.error_ratio > MAX_ERRORS:
                 self.stopped = f"{step.error_ratio:.0%} errors at {connections} connections"
                 return step, False
-            flat = flat + 1 if step.rps < GROWTH * best else 0
             slow = step.response_s > HARM * max(first.response_s, 0.001)
             most = self._observation(None, plateau=False).most_cores(step)
             full = step.server_cores >= SATURATED * most
+            # Full before and after: what it gained is not by the connections (a virtual machine's
+            # cores get faster by half within seconds).
+            flat = flat + 1 if step.rps < GROWTH * best or (full and was_full) else 0
+            was_full = full
             # A few connections can all have fallen on one worker: that queue proves nothing.
             queued = connections >= 16 and step.queue(first.response_s) > connections / 2
             if flat >= 2 or (flat and (slow or full or queued)):

@@ -23,6 +23,7 @@ from advisor.probe import probe
 from benchmarks.measurement.cases import APPS, CASES
 from benchmarks.measurement.reference import Processes
 from benchmarks.measurement.rows import Row, connections_of
+from benchmarks.measurement.speed import Steps, speed
 from benchmarks.regret.apps import FIVE_AT_ONCE
 from benchmarks.regret.services import service
 from benchmarks.scheduler import one_scheduler_group
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.measurement.cases import Case
+    from benchmarks.measurement.speed import Speed
 
 
-def run(case: Case) -> Row:
+def run(case: Case, beside: Speed) -> Row:
     """Launch; load with wrk, probe, and load with wrk again, at the same connections.
 
-    One half of the reference on either side of the probe: what a request costs drifts by some
-    10 % within a minute on a virtual machine, whoever asks.
+    One half of the reference on either side of the probe, each brought to the speed that the
+    machine had while the probe took its figure.
     """
     port = free_port()
     url = f"http://127.0.0.1:{port}{case.route}"
@@ -53,9 +55,12 @@ def run(case: Case) -> Row:
     ):
         server = Processes(pid)
         before = server.reference_half(url, case.connections)
-        seen = probe(url, on_progress=lambda _line: None)
+        steps = Steps()
+        seen = probe(url, on_progress=steps.told)
         after = server.reference_half(url, connections_of(seen))
-    return Row(case, seen, (before, after))
+    spans = steps.spans(connections_of(seen)), [before.span], [after.span]
+    probed, first, second = (beside.during(*each) for each in spans)
+    return Row(case, seen, (before, after), (probed, first, second))
 
 
 def summary(rows: Sequence[Row]) -> list[Figure]:
@@ -76,6 +81,11 @@ def summary(rows: Sequence[Row]) -> list[Figure]:
             least=1.0,
         ),
         Figure("single runs within 10 %", share("cpu", rows), ""),
+        Figure(
+            "the same with the reference as it is",
+            sum(abs(row.unlevelled_ratio - 1) <= 0.1 for row in rows) / len(rows),
+            "",
+        ),
         Figure("references within 10 % of themselves", statistics.fmean(steady), ""),
         Figure("its median error", statistics.median(cpu), "", most=0.1),
         Figure("waiting time within 10 % or 2 ms", share("wait", waits), "", least=1.0),
@@ -121,15 +131,16 @@ def main() -> int:
     wanted = parser.parse_args()
     cases = [case for case in CASES if not wanted.apps or case.name in wanted.apps]
     print(
-        f"  {'app':<26} {'verdict':<19} {'reference':>10} {'+-':>5} {'ratio':>6} {'+-':>6} held"
+        f"  {'app':<26} {'verdict':<19} {'reference':>10} {'+-':>5} {'ratio':>6} {'as is':>6} "
+        "    +- held"
         "  wait error  conn     sent server CPU"
     )
     rows = []
-    with service(FIVE_AT_ONCE.script) as port, one_scheduler_group():
+    with service(FIVE_AT_ONCE.script) as port, one_scheduler_group(), speed() as beside:
         os.environ[FIVE_AT_ONCE.variable] = str(port)
         for _ in range(wanted.runs):
             for case in cases:
-                rows.append(run(case))
+                rows.append(run(case, beside))
                 print(rows[-1].text(), flush=True)
     return 0 if show("\nOver all runs", summary(rows)) else 1
 

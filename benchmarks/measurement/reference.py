@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 
 import psutil
 
@@ -17,6 +18,14 @@ MOST_DRAIN_S = 10
 HEADERS = ("User-Agent: advisor", "Accept: */*")
 
 
+@dataclass(frozen=True)
+class Half:
+    """CPU seconds for each request that wrk completed, and when (monotonic seconds)."""
+
+    cpu_s: float
+    span: tuple[float, float]
+
+
 class Processes:
     """A server's processes, once all have booted."""
 
@@ -28,8 +37,8 @@ class Processes:
         """CPU seconds so far."""
         return sum(process_cpu_s(process.pid) or 0.0 for process in self.all)
 
-    def reference_half(self, url: str, connections: int) -> float:
-        """CPU seconds of the processes for each request that wrk completed: half a second of it."""
+    def reference_half(self, url: str, connections: int) -> Half:
+        """Half of the reference: at least half a second of CPU."""
         began = self.used()
         warm_up = referee(url, seconds=1, connections=connections)
         cores = self.used() - began
@@ -38,9 +47,9 @@ class Processes:
         time.sleep(min(MOST_DRAIN_S, 1.5 * connections / max(warm_up.rps, 1.0)))
         least, most = SECONDS
         seconds = math.ceil(min(most, max(least, REFERENCE_CPU_S / 2 / max(cores, 1e-3))))
-        before = self.used()
+        before, started = self.used(), time.monotonic()
         score = referee(url, seconds=seconds, connections=connections, headers=HEADERS)
-        spent = self.used() - before
+        spent, ended = self.used() - before, time.monotonic()
         if spent < 0.45 * REFERENCE_CPU_S:
             print(f"  (half of the reference below rests on {spent:.2f} s of CPU)")
-        return spent / max(1, score.requests)
+        return Half(spent / max(1, score.requests), (started, ended))

@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from advisor.documents import Measurement
     from benchmarks.measurement.cases import Case
+    from benchmarks.measurement.reference import Half
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the probe said of a case, and the reference."""
+    """What the probe said of a case, and both halves of the reference.
+
+    `pieces` are what a fixed piece of work took meanwhile (speed.py): the probe's first.
+    """
 
     case: Case
     seen: Measurement
-    references: tuple[float, float]
+    halves: tuple[Half, Half]
+    pieces: tuple[float, float, float]
+
+    @property
+    def references(self) -> tuple[float, ...]:
+        """Both halves in CPU seconds a request, as if the machine had been as fast as probed."""
+        probed, *pieces = self.pieces
+        return tuple(
+            half.cpu_s * probed / piece for half, piece in zip(self.halves, pieces, strict=True)
+        )
 
     @property
     def reference_s(self) -> float:
@@ -34,6 +47,11 @@ class Row:
         """The probe's CPU per request over the reference."""
         demand = self.seen.cpu_per_request_s
         return demand.value / self.reference_s if demand else float("nan")
+
+    @property
+    def unlevelled_ratio(self) -> float:
+        """The same over what both halves were by themselves."""
+        return self.cpu_ratio * self.reference_s / statistics.fmean(h.cpu_s for h in self.halves)
 
     @property
     def held(self) -> bool:
@@ -74,7 +92,7 @@ class Row:
         return (
             f"  {self.case.name:<26} {self.seen.limiter.verdict:<19} "
             f"{self.reference_s * 1e6:>7.0f} µs {self.unsteady:>5.0%} "
-            f"{self.cpu_ratio:>6.2f} {self.width:>6.1%} "
+            f"{self.cpu_ratio:>6.2f} {self.unlevelled_ratio:>6.2f} {self.width:>6.1%} "
             f"{'yes' if self.held else 'no':>4} {error:>10} "
             f"{connections_of(self.seen):>5} {self.seen.cost.requests:>8,} "
             f"{self.seen.cost.server_cpu_s or 0:>5.1f} s  {missed and 'MISSED: ' + missed}{why}"

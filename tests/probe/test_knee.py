@@ -31,11 +31,15 @@ WHOLE = Load(connections=16, windows=(WINDOW,) * 4, latencies=())
 
 
 class Clock:
-    """A stepper with so many seconds left, of which each step takes some and gives `windows`."""
+    """A stepper with so many seconds left, of which each step takes some and gives `windows`.
 
-    def __init__(self, left_s: float, windows: int) -> None:
-        self.left_s, self.windows = left_s, windows
+    In turn the server uses `cores`, the last for the rest of the steps.
+    """
+
+    def __init__(self, left_s: float, windows: int, cores: tuple[float, ...] = (1.0,)) -> None:
+        self.left_s, self.windows, self.cores = left_s, windows, cores
         self.asked: list[float] = []
+        self.done: list[str] = []
         self.engine = SimpleNamespace(hang_up=lambda: None, caps=SimpleNamespace(connections=64))
         self.around = SimpleNamespace(server=None)
 
@@ -46,11 +50,16 @@ class Clock:
         return True
 
     async def step(self, connections: int, *, windows: int, seconds: float, **_: Any) -> Load:
+        cores = self.cores[min(len(self.asked), len(self.cores) - 1)]
         self.asked.append(windows * seconds)
+        self.done.append("visit")
         self.left_s -= windows * seconds
-        return replace(WHOLE, windows=WHOLE.windows[: self.windows], connections=connections)
+        window = replace(WINDOW, server_cpu={101: cores * WINDOW.seconds})
+        return replace(WHOLE, windows=(window,) * self.windows, connections=connections)
 
-    async def arrivals(self, *_: Any, **__: Any) -> tuple[Load, SimpleNamespace]:
+    async def arrivals(self, *_: Any, windows: int, seconds: float) -> tuple[Load, SimpleNamespace]:
+        self.done.append("open loop")
+        self.left_s -= windows * seconds
         return WHOLE, SimpleNamespace(offered=SimpleNamespace(requests=100, late=0))
 
 
@@ -74,8 +83,25 @@ def test_a_whole_visit_does() -> None:
 
 
 def test_no_visit_is_begun_that_the_steppers_own_end_would_cut_short() -> None:
-    """A visit takes 1.5 s at the least, and a step ends once 2 s are left."""
-    assert measured(Clock(left_s=3.4, windows=4))[1].visits == []
-    clock = Clock(left_s=3.6, windows=4)
+    """A visit takes 1.5 s at the least, the open loop 3, and a step ends once 2 s are left."""
+    assert measured(Clock(left_s=6.4, windows=4))[1].visits == []
+    clock = Clock(left_s=6.6, windows=4)
     assert measured(clock)[1].visits
     assert clock.asked[0] <= 1.6
+
+
+def test_a_visit_comes_before_the_open_loop_where_there_is_time_for_both() -> None:
+    clock = Clock(left_s=6.6, windows=4)
+    measured(clock)
+    assert clock.done[:2] == ["visit", "open loop"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "visits"),
+    [((1.0,), 3), ((0.5, 0.5, 1.0), 3), ((0.5, 0.5, 0.5, 1.0), 4), ((0.5,), 5)],
+)
+def test_visits_go_on_while_bursts_fall_on_some_workers_only(
+    cores: tuple[float, ...], visits: int
+) -> None:
+    """A step before them had kept one core busy."""
+    assert len(measured(Clock(left_s=60, windows=4, cores=cores))[1].visits) == visits

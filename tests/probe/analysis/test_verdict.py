@@ -323,3 +323,15 @@ def test_the_stacks_name_the_line() -> None:
     found = blocked(None, Stacks(dumps=9, samples=8, place=place, count=7))
     assert found.evidence["where"] == "/srv/shop/views.py:12 in items"
     assert "where" not in blocked(None, Stacks(dumps=9, samples=0, place=None, count=0)).evidence
+
+
+def test_bursts_that_fell_on_one_worker_do_not_hide_that_the_cpu_was_used_up() -> None:
+    """Connections that were opened one after the other had kept both workers busy."""
+    who = server("uvicorn", 2)
+    even = load(32, 800, response_s=0.04, cores=(0.9, 0.9))
+    uneven = load(16, 480, response_s=0.03, cores=(0.95, 0.1))
+    lone = load(1, 100, response_s=0.01, cores=(0.1, 0.0))
+    visited = seen(who, lone, uneven, visits=(uneven, uneven), steps=(lone, uneven, even))
+    assert judge(visited).verdict == "cpu"
+    alone = seen(who, lone, uneven, visits=(uneven, uneven))
+    assert judge(alone).verdict == "concurrency"

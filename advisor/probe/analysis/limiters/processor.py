@@ -40,7 +40,7 @@ def cpu(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | 
     Or all of them run or wait for a core nearly all the time, and ask for more than is left: what
     idles then is a core whose neighbour has the queue, and one more worker would not find it.
     """
-    top = max((top, *seen.visits), key=lambda load: load.server_cores)
+    top = max((top, *seen.visits, *seen.steps), key=lambda load: load.server_cores)
     left = seen.cpu_left(top)
     if top.throttled_s:
         evidence["throttled_s"] = round(top.throttled_s, 3)
