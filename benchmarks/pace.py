@@ -2,9 +2,12 @@
 
     python -m benchmarks.pace CPU      (a line for each piece: when, and its CPU seconds)
 
-A virtual machine's cores give half as much from one minute to the next, so two loads apart in time
-differ by more than what they are compared for. A piece is Python and system calls, as a request
-is; one every `EVERY_S` takes about 2 % of one core. Often and short: cores change within seconds.
+A virtual machine's cores are fast or slow by turns, each by itself and by a factor of up to 1.9, so
+two loads apart in time differ by more than what they are compared for: fourteen loads of one app by
+one client by a standard deviation of 24 % in their CPU a request (of another app 11 %), and by 4 %
+(3 %) once it is taken over what a piece cost meanwhile. A piece is Python and system calls, as a
+request is; one every `EVERY_S` takes about 2 % of one core, often and short because cores change
+within seconds.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 EVERY_S = 0.1
 # Rounds of a piece, and before it those that warm the caches which others have filled.
@@ -71,6 +75,28 @@ class Pace:
         if len(pieces) < 2:
             raise ValueError("too few pieces of work were done meanwhile: the load was too short")
         return pieces
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The pieces on every CPU."""
+
+    paces: Sequence[Pace]
+
+    def during(self, *spans: tuple[float, float]) -> float:
+        """CPU seconds of a piece in some stretches of time, as a load on all CPUs would meet it.
+
+        Over the mean of the rates: whoever is fast half of the time does most then. `ValueError`
+        where they were too short for two pieces on each.
+        """
+        return 1 / statistics.fmean(each.rate(*spans) for each in self.paces)
+
+
+@contextmanager
+def speed() -> Iterator[Speed]:
+    """Pieces of work on every CPU while the `with` lasts."""
+    with ExitStack() as stack:
+        yield Speed([stack.enter_context(pace(cpu)) for cpu in sorted(os.sched_getaffinity(0))])
 
 
 @contextmanager

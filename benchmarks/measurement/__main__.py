@@ -23,7 +23,8 @@ from advisor.probe import probe
 from benchmarks.measurement.cases import APPS, CASES
 from benchmarks.measurement.reference import Processes
 from benchmarks.measurement.rows import Row, connections_of
-from benchmarks.measurement.speed import Steps, speed
+from benchmarks.measurement.steps import Steps
+from benchmarks.pace import speed
 from benchmarks.regret.apps import FIVE_AT_ONCE
 from benchmarks.regret.services import service
 from benchmarks.scheduler import one_scheduler_group
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.measurement.cases import Case
-    from benchmarks.measurement.speed import Speed
+    from benchmarks.pace import Speed
 
 
 def run(case: Case, beside: Speed) -> Row:

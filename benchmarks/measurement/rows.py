@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Row:
     """What the probe said of a case, and both halves of the reference.
 
-    `pieces` are what a fixed piece of work took meanwhile (speed.py): the probe's first.
+    `pieces` are what a fixed piece of work took meanwhile (benchmarks/pace.py): the probe's first.
     """
 
     case: Case

@@ -5,9 +5,9 @@
 Each app is launched under every worker class, number of workers and threads that may help, behind
 nginx with upstream keep-alive and loaded by wrk: the grid, kept in $XDG_CACHE_HOME. Then the app
 runs naively, is probed once and advised; our pick races the grid's best three in whole launches
-that take turns, and the medians are compared, once what a whole round was faster or slower by is
-taken out of its launches. After `--runs` of each, what is left of the minutes
-goes to the apps whose launches differ most. The formulas' picks are part of the grid.
+that take turns, and the medians are compared, brought to one speed of the machine. After `--runs`
+of each, what is left of the minutes goes to the apps whose launches differ most. The formulas'
+picks are part of the grid.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import psutil
 
 from advisor import files
 from advisor.errors import AdvisorError, Interrupted
+from benchmarks.pace import Speed, speed
 from benchmarks.regret import formulas, grid, race, table
 from benchmarks.regret.apps import CASES, Case
 from benchmarks.regret.cache import Cache
@@ -72,12 +73,12 @@ def options() -> argparse.Namespace:
     return wanted
 
 
-def search(case: Case) -> Searched:
+def search(case: Case, beside: Speed) -> Searched:
     """The whole grid of a case, measured where the cache lacks it."""
     cache = Cache(case)
 
     def launched(config: Config) -> Point:
-        point = measure(case, config)
+        point = measure(case, config, beside)
         print(
             f"    {case.name}: {config!s:<16} {point.rps:>8,.0f} requests/s, "
             f"{point.pss_bytes / 2**20:.0f} MB, {point.busy_ratio:.0%} busy",
@@ -122,13 +123,13 @@ class Contest:
         )
 
 
-def contest(found: Searched, wanted: argparse.Namespace) -> Contest:
+def contest(found: Searched, wanted: argparse.Namespace, beside: Speed) -> Contest:
     """Ours from one probe, and the first rounds of the race; without one, its grid's launch."""
     case = found.case
     advice = race.replay(case, wanted.replay) if wanted.replay else race.advise(case)
     if wanted.keep:
         advice.keep(wanted.keep, case)
-    launched = partial(measure, case)
+    launched = partial(measure, case, beside=beside)
     if wanted.from_grid:
         found.cache.through(launched)(advice.config)
         return Contest(found, advice, race.Race([], launched))
@@ -140,12 +141,12 @@ def contest(found: Searched, wanted: argparse.Namespace) -> Contest:
     return begun
 
 
-def grids(cases: list[Case]) -> list[Searched]:
+def grids(cases: list[Case], beside: Speed) -> list[Searched]:
     """The grids of all cases; where one cannot be made, that is said, and it is left out."""
     found = []
     for case in cases:
         try:
-            found.append(search(case))
+            found.append(search(case, beside))
         except Interrupted:
             raise
         except AdvisorError as error:
@@ -153,12 +154,12 @@ def grids(cases: list[Case]) -> list[Searched]:
     return found
 
 
-def rows(searched: list[Searched], wanted: argparse.Namespace) -> list[Row]:
+def rows(searched: list[Searched], wanted: argparse.Namespace, beside: Speed) -> list[Row]:
     """The table, a row a case, printed once all have been raced."""
     ends, begun = time.monotonic() + 60 * wanted.minutes, []
     for each in searched:
         try:
-            begun.append(contest(each, wanted))
+            begun.append(contest(each, wanted, beside))
         except Interrupted:
             raise
         except AdvisorError as error:
@@ -187,14 +188,14 @@ def main() -> int:
     cases = [case for case in CASES if not wanted.apps or case.name in wanted.apps]
     if wanted.keep:
         wanted.keep.mkdir(parents=True, exist_ok=True)
-    with one_scheduler_group():
-        searched = grids(cases)
+    with one_scheduler_group(), speed() as beside:
+        searched = grids(cases, beside)
         if wanted.grid:
             for each in searched:
                 print(table.grid_line(each.case, list(each.points.values()), each.cache.path))
             return 0 if len(searched) == len(cases) else 1
         began = time.monotonic()
-        found = rows(searched, wanted)
+        found = rows(searched, wanted, beside)
     if wanted.save:
         content = json.dumps([table.as_data(row) for row in found], indent=1)
         files.write_atomic(wanted.save, content.encode())

@@ -21,6 +21,7 @@ from benchmarks.regret.services import group_of, service
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from benchmarks.pace import Speed
     from benchmarks.regret.apps import Case
     from benchmarks.regret.points import Config
     from benchmarks.regret.services import Group
@@ -50,17 +51,17 @@ server {{
 """
 
 
-def measure(case: Case, config: Config) -> Point:
-    """Launch, wait until every worker has booted, warm up, load, and look at the memory.
+def measure(case: Case, config: Config, beside: Speed) -> Point:
+    """Launch, wait until every worker has booted, warm up, load, and look at memory and speed.
 
     Raises `AdvisorError` where it does not come up.
     """
     with warm(case, config) as (pid, _port, url):
         pids = tree(pid)
         psutil.cpu_percent()
-        before, began = used(pids), time.perf_counter()
+        before, began = used(pids), time.monotonic()
         score = referee(url, seconds=LOAD_S, connections=CONNECTIONS)
-        cores = (used(pids) - before) / (time.perf_counter() - began)
+        spent, ended = used(pids) - before, time.monotonic()
         busy = psutil.cpu_percent() / 100
         master, *workers = holdings(tree(pid))
         largest = max((rss(each) for each in pids[1:]), default=0)
@@ -71,10 +72,11 @@ def measure(case: Case, config: Config) -> Point:
         rps=max(0.0, score.rps - score.failed / LOAD_S),
         p99_s=score.p99_s,
         failed_ratio=score.failed / asked,
-        busy_ratio=max(busy, cores / case.cpus if case.cpus else 0.0),
+        busy_ratio=max(busy, spent / (ended - began) / case.cpus if case.cpus else 0.0),
         pss_bytes=master.pss_bytes + held,
         needed_bytes=master.pss_bytes + 2 * held,
         rss_bytes=largest,
+        piece_s=beside.during((began, ended)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ class Point:
 
     `pss_bytes` is what all processes held after the load, `needed_bytes` the same during a
     reload, when as many workers again stand beside them; `rss_bytes` is the largest worker's RSS,
-    `busy_ratio` the share of the machine's CPUs (or of the quota) that was used.
+    `busy_ratio` the share of the machine's CPUs (or of the quota) that was used; `piece_s` what a
+    fixed piece of work took of CPU meanwhile (benchmarks/pace.py).
     """
 
     config: Config
@@ -48,6 +50,7 @@ class Point:
     pss_bytes: int
     needed_bytes: int
     rss_bytes: int
+    piece_s: float
 
     def as_data(self) -> dict[str, Any]:
         """For JSON."""
@@ -59,28 +62,38 @@ class Point:
         return cls(**{**data, "config": Config(**data["config"])})
 
 
-def levelled(rounds: Mapping[Config, Sequence[Point]]) -> dict[Config, list[Point]]:
-    """The launches of a race as if each round had found the machine equally fast.
+def levelled(launched: Mapping[Config, Sequence[Point]]) -> dict[Config, list[Point]]:
+    """The launches of a race as if the machine had been equally fast in each.
 
-    A virtual machine gives half as much from one minute to the next; what a round's launches have
-    in common (their geometric mean) is the machine's, not a configuration's. A launch of which
-    nothing was answered stays as it is.
+    A virtual machine's cores are fast or slow by turns, by a factor of up to 1.9. How much of that
+    a rate follows is fitted to how the launches of each configuration differ among themselves: all
+    of it where the CPU is full, nothing where requests wait (analysis of covariance; Cochran 1957).
+    A launch of which nothing was answered stays as it is.
     """
-    count = min(map(len, rounds.values()), default=0)
-    means = [_mean(points[turn].rps for points in rounds.values()) for turn in range(count)]
-    overall = _mean(means)
+    speeds = [math.log(1 / point.piece_s) for points in launched.values() for point in points]
+    usual = statistics.fmean(speeds) if speeds else 0.0
+    follows = _follows([[p for p in points if p.rps > 0] for points in launched.values()])
     return {
         config: [
-            replace(point, rps=point.rps * overall / mean)
-            for point, mean in zip(points, means, strict=False)
+            replace(point, rps=point.rps * math.exp(follows * (usual + math.log(point.piece_s))))
+            for point in points
         ]
-        for config, points in rounds.items()
+        for config, points in launched.items()
     }
 
 
-def _mean(rates: Iterable[float]) -> float:
-    """The geometric mean of those above zero; 1 where there are none."""
-    return statistics.geometric_mean([rate for rate in rates if rate > 0] or [1.0])
+def _follows(groups: Iterable[Sequence[Point]]) -> float:
+    """By how much of a change of speed rates change with it, 0 to 1: the slope within groups."""
+    both = squares = 0.0
+    for points in groups:
+        if len(points) < 2:
+            continue
+        speeds = [math.log(1 / point.piece_s) for point in points]
+        rates = [math.log(point.rps) for point in points]
+        speed, rate = statistics.fmean(speeds), statistics.fmean(rates)
+        both += sum((x - speed) * (y - rate) for x, y in zip(speeds, rates, strict=True))
+        squares += sum((x - speed) ** 2 for x in speeds)
+    return min(1.0, max(0.0, both / squares)) if squares else 0.0
 
 
 def middle(points: Sequence[Point]) -> Point:
@@ -88,7 +101,7 @@ def middle(points: Sequence[Point]) -> Point:
     rows = [point.as_data() for point in points]
     medians = {
         name: statistics.median(row[name] for row in rows)
-        for name in ("rps", "p99_s", "busy_ratio", "pss_bytes", "rss_bytes")
+        for name in ("rps", "p99_s", "busy_ratio", "pss_bytes", "rss_bytes", "piece_s")
     }
     most = {name: max(row[name] for row in rows) for name in ("failed_ratio", "needed_bytes")}
     return Point(config=points[0].config, **medians, **most)

@@ -20,7 +20,7 @@ from advisor.recommend import recommend
 from advisor.selection import servers_for
 from benchmarks.regret.formulas import naive
 from benchmarks.regret.launch import CONNECTIONS, started
-from benchmarks.regret.points import SLACK, Config
+from benchmarks.regret.points import SLACK, Config, levelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -140,12 +140,13 @@ class Race:
     def doubt(self) -> float:
         """The standard error of what decides: the first configuration's rate over its best rival's.
 
-        Of the logarithms of both in each round, in which what the machine gave them cancels.
-        Others that serve less may differ from launch to launch as they like.
+        Of the logarithms of both, brought to one speed. Others that serve less may differ from
+        launch to launch as they like.
         """
         if self.rounds < LEAST_ROUNDS:
             return math.inf
-        ours, *rivals = ([max(each.rps, 1e-3) for each in row] for row in self.launched.values())
+        level = levelled(self.launched).values()
+        ours, *rivals = ([max(each.rps, 1e-3) for each in row] for row in level)
         if not rivals:
             return 0.0
         ratios = map(math.log, map(truediv, ours, max(rivals, key=statistics.median)))

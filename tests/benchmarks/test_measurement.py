@@ -11,8 +11,8 @@ from advisor.documents import Measurement
 from benchmarks.measurement.cases import CASES
 from benchmarks.measurement.reference import Half
 from benchmarks.measurement.rows import Row
-from benchmarks.measurement.speed import Speed, Step, Steps
-from benchmarks.pace import Pace
+from benchmarks.measurement.steps import Step, Steps
+from benchmarks.pace import Pace, Speed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

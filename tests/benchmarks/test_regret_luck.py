@@ -10,7 +10,7 @@ from benchmarks.regret.points import Config, Point
 
 def launches(workers: int, *rates: float) -> tuple[Config, list[Point]]:
     config, held = Config("sync", workers), 20 + 50 * workers
-    return config, [Point(config, rate, 0.1, 0.0, 0.5, held, held, held) for rate in rates]
+    return config, [Point(config, rate, 0.1, 0.0, 0.5, held, held, held, 0.001) for rate in rates]
 
 
 def judged(*races: dict[Config, list[Point]]) -> Luck:

@@ -22,7 +22,7 @@ RIVAL, OTHER = Config("asgi", 24), Config("asgi", 3)
 
 def launches(config: Config, *rates: float) -> list[Point]:
     held = 50 * config.workers
-    return [Point(config, rate, 0.1, 0.0, 0.5, held, held, held) for rate in rates]
+    return [Point(config, rate, 0.1, 0.0, 0.5, held, held, held, 0.001) for rate in rates]
 
 
 def saved(path: Path, ours: Config, raced: dict[Config, list[Point]]) -> Path:

@@ -58,8 +58,8 @@ PRIOR_WEIGHT = 6
 
 # Busy processes repeat themselves within so much (a relative standard deviation); what waking
 # up costs, which caches, kernel and hypervisor decide, varies by so many seconds a request.
-REPEATED = 0.035
-WAKING_S = 60e-6
+REPEATED = 0.03
+WAKING_S = 40e-6
 
 
 def between_loads(utilisation: float, cpu_s: float) -> float:
@@ -71,7 +71,7 @@ def between_loads(utilisation: float, cpu_s: float) -> float:
     is of the cores that they could use, 0 to 1; `cpu_s` a request's CPU seconds.
 
     >>> round(between_loads(1.0, 0.001), 3), round(between_loads(0.0, 0.001), 3)
-    (0.035, 0.069)
+    (0.03, 0.05)
     """
     asleep = 1 - min(1.0, max(0.0, utilisation))
     return math.hypot(REPEATED, WAKING_S * asleep**2 / cpu_s) if cpu_s > 0 else REPEATED
@@ -82,8 +82,9 @@ def another(estimate: Estimate, visits: Sequence[float], *, prior: float) -> Est
 
     The spread between visits is a mean of theirs and of the `prior` (a relative standard
     deviation), weighted by degrees of freedom (a scaled inverse chi-squared prior; Gelman et al.
-    2013, 2.6); both a new load and the mean of the visits vary by it. Independent parts add in
-    squares (GUM, JCGM 100:2008, 5.1.2).
+    2013, 2.6); both a new load and the mean of the visits vary by it. What windows differ by is
+    part of how visits differ, and counts by itself only where one visit stands alone: independent
+    parts add in squares (GUM, JCGM 100:2008, 5.1.2).
 
     >>> round(another(Estimate(value=1.0, low=1.0, high=1.0, n=9), [1.0], prior=0.04).high, 2)
     1.14
@@ -94,8 +95,10 @@ def another(estimate: Estimate, visits: Sequence[float], *, prior: float) -> Est
     freedom = PRIOR_WEIGHT + count - 1
     variance = (PRIOR_WEIGHT * prior**2 + seen) / freedom
     half = _t95(freedom) * math.sqrt(variance * (1 + 1 / count)) * estimate.value
-    low = estimate.value - math.hypot(estimate.value - estimate.low, half)
-    high = estimate.value + math.hypot(estimate.high - estimate.value, half)
+    below, above = estimate.value - estimate.low, estimate.high - estimate.value
+    if count > 1:
+        below = above = 0.0
+    low, high = estimate.value - math.hypot(below, half), estimate.value + math.hypot(above, half)
     return Estimate(value=estimate.value, low=max(0.0, low), high=high, n=estimate.n)
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from advisor.documents import Estimate
 from advisor.probe.analysis import statistics
 
 
@@ -69,3 +70,16 @@ def test_wilson_interval() -> None:
     low, high = statistics.proportion(50, 100)
     assert (round(low, 3), round(high, 3)) == (0.404, 0.596)  # Brown, Cai and DasGupta 2001
     assert statistics.proportion(0, 0) == (0.0, 1.0)
+
+
+def test_what_windows_differ_by_counts_where_one_visit_stands_alone() -> None:
+    """Of more, it is part of how they differ."""
+    alone = Estimate(value=1.0, low=0.5, high=1.5, n=9)
+    exact = Estimate(value=1.0, low=1.0, high=1.0, n=9)
+    one, same = (statistics.another(each, [1.0], prior=0.04) for each in (alone, exact))
+    assert one.low < 0.5
+    assert same.low > 0.8
+    both = [statistics.another(each, [1.0, 1.0], prior=0.04) for each in (alone, exact)]
+    assert both[0] == both[1]
+    apart = statistics.another(exact, [0.8, 1.2], prior=0.04)
+    assert apart.high - apart.low > 2 * (both[1].high - both[1].low)

@@ -1,52 +1,15 @@
-"""How fast the machine was while the probe took its figure, and while the reference was taken.
-
-A virtual machine's cores are fast or slow by turns, each by itself and by a factor of up to 1.9:
-fourteen loads of one app by one client cost so much CPU a request that their standard deviation was
-24 % (of another app 11 %), and over what a fixed piece of work cost meanwhile 4 % (3 %).
-"""
+"""When a probe loaded how many connections, read from its progress."""
 
 from __future__ import annotations
 
-import os
 import re
-import statistics
 import time
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from advisor.probe.analysis.observation import BUSY
-from benchmarks.pace import pace
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from benchmarks.pace import Pace
 
 _STEP = re.compile(r"\s*(\d+) connections: .* server ([\d.]+) cores")
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Pieces of work on every CPU."""
-
-    paces: Sequence[Pace]
-
-    def during(self, *spans: tuple[float, float]) -> float:
-        """CPU seconds of a piece in some stretches of time, as a load on all CPUs would meet it.
-
-        Over the mean of the rates: whoever is fast half of the time does most then. `ValueError`
-        where they were too short for two pieces on each.
-        """
-        return 1 / statistics.fmean(each.rate(*spans) for each in self.paces)
-
-
-@contextmanager
-def speed() -> Iterator[Speed]:
-    """Pieces of work beside what runs inside the `with`."""
-    with ExitStack() as stack:
-        yield Speed([stack.enter_context(pace(cpu)) for cpu in sorted(os.sched_getaffinity(0))])
 
 
 @dataclass(frozen=True)
