@@ -25,6 +25,7 @@ class Step:
 class Steps:
     """A probe's steps, from its progress: a line at the end of each."""
 
+    _started: float = field(default_factory=time.monotonic)
     _began: float = field(default_factory=time.monotonic)
     _seen: list[Step] = field(default_factory=list)
 
@@ -38,11 +39,14 @@ class Steps:
     def spans(self, connections: int) -> list[tuple[float, float]]:
         """When the probe took its figure (monotonic seconds): its visits, else the step itself.
 
-        Connections double until the visits begin; of those the busiest count, as in the probe.
+        Connections double until the visits begin; of those the busiest count, as in the probe. The
+        whole probe, where others' traffic let it send bursts alone.
         """
         numbers = [step.connections for step in self._seen]
         doubled = next((i for i, (a, b) in enumerate(pairwise(numbers), 1) if b <= a), len(numbers))
         same = [step for step in self._seen[doubled:] if step.connections == connections]
         same = same or [step for step in self._seen if step.connections == connections]
-        busiest = max((step.cores for step in same), default=0.0)
+        if not same:
+            return [(self._started, self._began)]
+        busiest = max(step.cores for step in same)
         return [step.span for step in same if step.cores >= BUSY * busiest]

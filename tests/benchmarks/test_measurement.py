@@ -49,6 +49,13 @@ def test_the_probes_figure_is_of_its_busiest_visits() -> None:
     assert steps(*doubled).spans(16) == [(4, 4.5)]
 
 
+def test_bursts_beside_others_are_spread_over_the_whole_probe() -> None:
+    told = Steps()
+    told.told("others use the app (a new connection): short bursts on one connection instead.")
+    ((began, ended),) = told.spans(1)
+    assert began < ended
+
+
 def test_a_line_of_progress_is_read_as_the_probe_prints_it() -> None:
     told = Steps()
     told.told("Warming up.")
