@@ -10,6 +10,7 @@ from itertools import pairwise
 from advisor.probe.analysis.observation import BUSY
 
 _STEP = re.compile(r"\s*(\d+) connections: .* server ([\d.]+) cores")
+_UNDER_WAY = "..."
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Steps:
 
     def told(self, line: str) -> None:
         """A line of progress."""
+        if line.lstrip().startswith(_UNDER_WAY):
+            return
         now = time.monotonic()
         if step := _STEP.match(line):
             self._seen.append(Step(int(step[1]), float(step[2]), (self._began, now)))

@@ -59,6 +59,8 @@ def test_bursts_beside_others_are_spread_over_the_whole_probe() -> None:
 def test_a_line_of_progress_is_read_as_the_probe_prints_it() -> None:
     told = Steps()
     told.told("Warming up.")
+    began = told._began
+    told.told("               ... 2,928 answers so far, 0 errors")
     told.told(
         "   64 connections:   1,838.8 requests/s, p50 33.9 ms, p99 56.0 ms, server 1.69 cores, "
         "generator 0.09"
@@ -66,6 +68,7 @@ def test_a_line_of_progress_is_read_as_the_probe_prints_it() -> None:
     told.told("          919 a second:     902.7 requests/s, p50 37.0 ms, server 1.26 cores")
     (step,) = told._seen
     assert (step.connections, step.cores) == (64, 1.69)
+    assert step.span[0] == began
 
 
 def test_halves_of_a_slower_machine_cost_as_much_less() -> None:
