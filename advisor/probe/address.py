@@ -235,7 +235,7 @@ def _guard(url: str, address: Address, *, remote: bool, public: bool) -> None:
     if inner.is_multicast or inner.is_reserved or inner.is_loopback or inner.is_unspecified:
         raise GuardRefused(f"{url}: {address} is no address of one server: refused")
     if inner.is_private or not inner.is_global:
-        if not (remote or public):
+        if not remote:
             raise GuardRefused(
                 f"{url}: {address} is a private address, not this host",
                 remedy="Probe on the server itself, or add --remote if you may load that host.",

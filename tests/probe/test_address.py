@@ -30,6 +30,8 @@ from advisor.probe import address
         "[fd00:ec2::254%1]",
         "[fd00:ec2::254%25eth0]",
         "[fd20:ce::254]",
+        "[fd00:c1::a9fe:a9fe]",
+        "[fd00:42::42]",
         "[fe80::1]",
         "[fe80::1%lo]",
         "[fe80::a9fe:a9fe%25lo]",
@@ -160,6 +162,8 @@ def test_private_and_public_need_their_flags() -> None:
     with pytest.raises(GuardRefused) as public:
         address.resolve("http://93.184.215.14/", remote=True)
     assert "--public" in str(public.value)
+    with pytest.raises(GuardRefused, match="--remote"):
+        address.resolve("http://10.1.2.3:8000/", public=True)
     assert address.resolve("http://10.1.2.3:8000/", remote=True).address == "10.1.2.3"
     assert address.resolve("http://93.184.215.14/", public=True).port == 80
 

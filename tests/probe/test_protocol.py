@@ -31,7 +31,11 @@ class Steps:
         self.stored: list[object] = []
         caps = SimpleNamespace(connections=1024, total_bytes=2**30)
         mix = SimpleNamespace(paths=("/",))
-        self.engine = SimpleNamespace(caps=caps, spent=False, mix=mix)
+        self.loaded, self.windows = 0, list[tuple[float, int]]()
+        tally = SimpleNamespace(latencies=[], routes=[], errors=0)
+        self.engine = SimpleNamespace(
+            caps=caps, spent=False, mix=mix, tally=tally, run_at=self.load
+        )
         self.around = SimpleNamespace(
             server=None,
             pids=(),
@@ -50,6 +54,17 @@ class Steps:
 
     async def rest(self) -> None:
         """Idle."""
+
+    def load(self, connections: int) -> None:
+        self.loaded = connections
+
+    async def drain(self) -> None:
+        self.loaded = 0
+
+    async def window(self, seconds: float, *, watched: bool) -> Window:
+        assert not watched
+        self.windows.append((seconds, self.loaded))
+        return cast("Window", None)
 
     async def step(self, connections: int, *, windows: int, seconds: float, **_: Any) -> Load:
         self.lasted[connections] = windows * seconds
@@ -97,6 +112,24 @@ def test_the_doubling_ends_once_connections_cannot_bring_more(
     assert plateau
     assert knee is not None
     assert knee.connections == last == max(steps.lasted)
+
+
+def test_the_doubling_ends_where_answers_take_ten_times_as_long() -> None:
+    """The rate still grows, by a tenth each time."""
+    searching, _ = protocol({4: (28, 0.1), 8: (31, 0.1), 16: (35, 0.1), 32: (39, 0.1)})
+    searching.steps = [asyncio.run(Steps({1: (25, 0.1)}).step(1, windows=1, seconds=1.0))]
+    knee, plateau = asyncio.run(searching._find_knee())
+    assert knee is not None
+    assert (knee.connections, plateau) == (16, False)
+    assert "10 times as long" in searching.stopped
+
+
+def test_beside_others_one_connection_is_used_for_a_tenth_of_the_time() -> None:
+    searching, steps = protocol({})
+    asyncio.run(searching._bursts())
+    bursts = sum(seconds for seconds, connections in steps.windows if connections)
+    assert 0 < bursts <= 0.1 * sum(seconds for seconds, _ in steps.windows) + 1e-9
+    assert {connections for _, connections in steps.windows} == {0, 1}
 
 
 def test_two_connections_are_watched_for_as_many_answers_as_one() -> None:

@@ -136,6 +136,23 @@ def test_an_idle_pool_old_time_waits_and_workers_that_still_boot_are_nobody(
     assert seen.target.workers == 3
 
 
+def test_workers_that_still_boot_are_waited_for(
+    serve: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first answers while the others import, which would count as what requests cost."""
+    monkeypatch.setenv("BOOTED_FOLDER", str(tmp_path))
+    base = serve("gunicorn", "booting_app:app", "--workers", "3", ready="/")
+    booted: list[int] = []
+
+    def progress(line: str) -> None:
+        if line.startswith("Watching") and not booted:
+            booted.append(len(list(tmp_path.glob("worker-*"))))
+
+    seen = probe(f"{base}/", on_progress=progress)
+    assert booted == [3]
+    assert seen.throughput.knee_rps is not None
+
+
 def test_it_stops_when_errors_rise(serve: Callable[..., str]) -> None:
     seen = measure(serve("uvicorn", "fragile_app:app") + "/fails")
     worst = seen.throughput.steps[-1]

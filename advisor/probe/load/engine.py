@@ -227,7 +227,7 @@ class Engine:
                         server_hostname=name,
                     )
         except (OSError, TimeoutError) as error:
-            self.tally.failed(f"cannot connect: {error or 'timed out'}")
+            self.tally.failed(f"cannot connect: {str(error) or 'timed out'}")
             if self._due:  # the request that it was opened for
                 self._due.popleft()
             await asyncio.sleep(0.05)  # a server that refuses is not hammered

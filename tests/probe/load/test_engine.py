@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -189,6 +193,51 @@ def test_no_more_connections_than_the_cap_whatever_it_is_told() -> None:
         await engine.drain()
 
     assert len(asyncio.run(serve(handle, work, caps=Caps(connections=3))).peers) == 3
+
+
+def test_the_cap_holds_for_arrivals_too() -> None:
+    handle, _ = answering(OK)
+
+    async def work(engine: Engine) -> None:
+        engine.open_loop(50)
+        for _ in range(60):
+            engine.arrive(time.perf_counter())
+        await until(lambda: len(engine.tally.latencies) == 60)
+        await engine.drain()
+
+    assert len(asyncio.run(serve(handle, work, caps=Caps(connections=3))).peers) == 3
+
+
+def to_port(port: int, seconds: float, **caps: float) -> Engine:
+    """An engine that has loaded a port of this host, on one connection, for so long."""
+
+    async def load() -> Engine:
+        engine = Engine(
+            Endpoint("http", "127.0.0.1", "127.0.0.1", port, "/"), caps=replace(Caps(), **caps)
+        )
+        engine.run_at(1)
+        await asyncio.sleep(seconds)
+        engine.close()
+        return engine
+
+    return asyncio.run(load())
+
+
+def test_a_server_that_accepts_nobody_is_given_up() -> None:
+    """Its backlog is full, so the kernel answers no one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf, ExitStack() as stack:
+        for _ in range(4):
+            queued = stack.enter_context(socket.socket())
+            queued.setblocking(False)
+            queued.connect_ex(deaf.getsockname())
+        engine = to_port(deaf.getsockname()[1], 0.6, request_s=0.2)
+    assert engine.tally.last_error == "cannot connect: timed out"
+
+
+def test_a_server_that_refuses_is_not_hammered() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    assert 1 <= to_port(port, 0.5).tally.errors <= 12
 
 
 def test_the_byte_cap_ends_the_load() -> None:
