@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 GROWTH = 1.05
 # The knee is measured so often, and for so much CPU in all: one visit's figure differs from the
-# next by more than its windows show (where connections land, the host's other guests).
-VISITS = 3
-# So many more, while in none of them the workers were as busy as they had been with connections
-# opened one after the other: a burst can fall on one of two workers alone.
-UNLUCKY_VISITS = 2
+# next by more than its windows show (where connections land, the host's other guests), so several
+# short ones tell more than a long one.
+VISITS = 5
+# So many at most, where in some of them the workers are less busy than they had been in the
+# doubling: a burst can fall on one of two workers alone.
+MOST_VISITS = 8
 ENOUGH_CPU_S = 1.2
+SHORTEST_S, LONGEST_S = 1.0, 2.0
 EACH_WORKER = 8
 FEWEST_ANSWERS = 20
 OPEN_LOOP_S = 3.0
@@ -53,10 +55,13 @@ class AtTheKnee:
         connections = self._enough_for_all(knee.connections)
         await self._visit(knee, connections, left_for_later_s=OPEN_LOOP_S + LAST_S)
         await self._open_loop(best, connections)
-        busy = max(step.server_cores for step in steps)
-        for turn in range(1, VISITS + UNLUCKY_VISITS):
-            if turn < VISITS or all(v.server_cores < BUSY * busy for v in self.visits):
-                await self._visit(knee, connections, left_for_later_s=3 if self.stacks else 1.5)
+        busy = BUSY * max(step.server_cores for step in steps)
+        for _ in range(1, MOST_VISITS):
+            lucky = [visit.server_cores >= busy for visit in self.visits]
+            if sum(lucky) < VISITS:
+                left_s = 3 if self.stacks else 1.5
+                at_once = not lucky or lucky[-1]
+                await self._visit(knee, connections, left_for_later_s=left_s, at_once=at_once)
         if self.visits:
             visited = self.visits[0].joined_by(self.visits[1:])
             others = [step for step in steps if step.connections != connections]
@@ -69,25 +74,30 @@ class AtTheKnee:
         wanted = EACH_WORKER * len(server.workers) if server else 0
         return max(connections, min(wanted, self.on.engine.caps.connections))
 
-    async def _visit(self, knee: Load, connections: int, *, left_for_later_s: float) -> None:
+    async def _visit(
+        self, knee: Load, connections: int, *, left_for_later_s: float, at_once: bool = True
+    ) -> None:
         """Measure with fresh connections, opened at once, as a proxy or a crowd would.
 
-        Those that the doubling opened one after the other lie as the workers were idle then.
+        Those that the doubling opened one after the other lie as the workers were idle then. Not
+        `at_once`, the second half comes under the load of the first, to the workers that it left
+        idle.
         """
         on = self.on
         room = on.left() - max(left_for_later_s, LAST_S)
-        least = max(1.5, FEWEST_ANSWERS / max(knee.rps, 1e-9))
+        least = max(SHORTEST_S, FEWEST_ANSWERS / max(knee.rps, 1e-9))
         if room < least or not on.alone():
             return
         wanted = ENOUGH_CPU_S / VISITS / max(knee.server_cores, 1e-9)
-        seconds = min(max(least, min(wanted, 4.0)), room)
+        seconds = min(max(least, min(wanted, LONGEST_S)), room)
         windows = max(4, min(8, int(seconds / 0.25)))
+        ramp_s = max(0.2, min(1.0, knee.response_s * 2))
         on.engine.hang_up()
+        if not at_once:
+            on.engine.run_at(connections // 2)
+            await on.window(ramp_s)
         visit = await on.step(
-            connections,
-            windows=windows,
-            seconds=seconds / windows,
-            ramp_s=max(0.2, min(1.0, knee.response_s * 2)),
+            connections, windows=windows, seconds=seconds / windows, ramp_s=ramp_s
         )
         # One that was cut short tells no figure, and would stand where a whole step stood.
         if len(visit.windows) >= MIN_WINDOWS:

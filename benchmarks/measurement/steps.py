@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from advisor.probe.analysis.observation import BUSY
+from advisor.probe.analysis.observation import BUSY, LIMITED
 
 _STEP = re.compile(r"\s*(\d+) connections: .* server ([\d.]+) cores")
 _UNDER_WAY = "..."
@@ -39,11 +39,12 @@ class Steps:
             self._seen.append(Step(int(step[1]), float(step[2]), (self._began, now)))
         self._began = now
 
-    def spans(self, connections: int) -> list[tuple[float, float]]:
+    def spans(self, connections: int, most_cores: float) -> list[tuple[float, float]]:
         """When the probe took its figure (monotonic seconds): its visits, else the step itself.
 
-        Connections double until the visits begin; of those the busiest count, as in the probe. The
-        whole probe, where others' traffic let it send bursts alone.
+        Connections double until the visits begin; of those the busiest count, as in the probe, or
+        all where the busiest left much of the `most_cores` that the workers could use. The whole
+        probe, where others' traffic let it send bursts alone.
         """
         numbers = [step.connections for step in self._seen]
         doubled = next((i for i, (a, b) in enumerate(pairwise(numbers), 1) if b <= a), len(numbers))
@@ -52,4 +53,5 @@ class Steps:
         if not same:
             return [(self._started, self._began)]
         busiest = max(step.cores for step in same)
-        return [step.span for step in same if step.cores >= BUSY * busiest]
+        least = BUSY * busiest if busiest >= LIMITED * most_cores else 0.0
+        return [step.span for step in same if step.cores >= least]

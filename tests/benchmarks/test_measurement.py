@@ -42,17 +42,23 @@ def steps(*seen: tuple[int, float]) -> Steps:
 
 def test_the_probes_figure_is_of_its_busiest_visits() -> None:
     doubled = (1, 0.1), (2, 0.2), (4, 1.2), (8, 1.8), (16, 1.8)
-    assert steps(*doubled, (8, 0.9), (8, 1.7), (8, 1.75), (16, 1.8)).spans(8) == [
+    assert steps(*doubled, (8, 0.9), (8, 1.7), (8, 1.75), (16, 1.8)).spans(8, 2) == [
         (6, 6.5),
         (7, 7.5),
     ]
-    assert steps(*doubled).spans(16) == [(4, 4.5)]
+    assert steps(*doubled).spans(16, 2) == [(4, 4.5)]
+
+
+def test_it_is_of_all_visits_where_the_workers_mostly_slept() -> None:
+    slept = (1, 0.1), (2, 0.2), (2, 0.1), (4, 0.2)
+    assert steps(*slept).spans(2, 2) == [(2, 2.5)]
+    assert steps(*slept[:2], *[(1, 0.2), (1, 0.1)]).spans(1, 2) == [(2, 2.5), (3, 3.5)]
 
 
 def test_bursts_beside_others_are_spread_over_the_whole_probe() -> None:
     told = Steps()
     told.told("others use the app (a new connection): short bursts on one connection instead.")
-    ((began, ended),) = told.spans(1)
+    ((began, ended),) = told.spans(1, 2)
     assert began < ended
 
 
