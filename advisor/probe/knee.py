@@ -54,6 +54,8 @@ class AtTheKnee:
         knee = next(step for step in steps if GROWTH * step.rps >= best)
         connections = self._enough_for_all(knee.connections)
         await self._visit(knee, connections, left_for_later_s=OPEN_LOOP_S + LAST_S)
+        if not self.visits:  # no time for both: what a request costs comes first
+            await self._visit(knee, connections, left_for_later_s=LAST_S)
         await self._open_loop(best, connections)
         busy = BUSY * max(step.server_cores for step in steps)
         for _ in range(1, MOST_VISITS):
@@ -84,14 +86,14 @@ class AtTheKnee:
         idle.
         """
         on = self.on
-        room = on.left() - max(left_for_later_s, LAST_S)
+        ramp_s = max(0.2, min(1.0, knee.response_s * 2))
+        room = on.left() - max(left_for_later_s, LAST_S) - (1 if at_once else 2) * ramp_s
         least = max(SHORTEST_S, FEWEST_ANSWERS / max(knee.rps, 1e-9))
         if room < least or not on.alone():
             return
         wanted = ENOUGH_CPU_S / VISITS / max(knee.server_cores, 1e-9)
         seconds = min(max(least, min(wanted, LONGEST_S)), room)
         windows = max(4, min(8, int(seconds / 0.25)))
-        ramp_s = max(0.2, min(1.0, knee.response_s * 2))
         on.engine.hang_up()
         if not at_once:
             on.engine.run_at(connections // 2)

@@ -89,15 +89,15 @@ def test_a_whole_visit_does() -> None:
 
 
 def test_no_visit_is_begun_that_the_steppers_own_end_would_cut_short() -> None:
-    """A visit takes 1 s at the least, the open loop 3, and a step ends once 2 s are left."""
-    assert measured(Clock(left_s=5.9, windows=4))[1].visits == []
-    clock = Clock(left_s=6.1, windows=4)
+    """A visit takes 1 s at the least and 0.2 to ramp up, and a step ends once 2 s are left."""
+    assert measured(Clock(left_s=3.1, windows=4))[1].visits == []
+    clock = Clock(left_s=3.3, windows=4)
     assert measured(clock)[1].visits
     assert clock.asked[0] <= 1.1
 
 
 def test_a_visit_comes_before_the_open_loop_where_there_is_time_for_both() -> None:
-    clock = Clock(left_s=6.1, windows=4)
+    clock = Clock(left_s=6.3, windows=4)
     measured(clock)
     assert clock.done[:2] == ["visit", "open loop"]
 
