@@ -2,13 +2,15 @@
 
 The app stands behind nginx with its default log format. It is probed through nginx; then wrk
 sends the same requests over the probe's own connections, and the observation, which sends none,
-watches.
+watches. What it finds is brought to the speed that the machine had while the probe took its figure
+(benchmarks/pace.py).
 """
 
 from __future__ import annotations
 
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +20,15 @@ from advisor.probe import Allowed, Choice, observe_app, probe
 from advisor.render.stage import main_conf
 from benchmarks.measurement.cases import APPS, Case
 from benchmarks.measurement.rows import connections_of
+from benchmarks.measurement.steps import Steps
+from benchmarks.pace import speed
 from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import Figure, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from benchmarks.pace import Speed
 
 SECONDS = 12
 UVICORN = "uvicorn asgi_app:app --log-level warning --workers"
@@ -54,13 +60,17 @@ def proxied(app: str, stage: Path) -> Iterator[str]:
 
 
 def measure() -> list[Figure]:
-    return [
-        Figure(f"observed / probed, {case.name}", ratio(case), "x", 1.15, 0.85) for case in CASES
-    ]
+    found = []
+    with one_scheduler_group(), speed() as beside:
+        for case in CASES:
+            level, as_is = ratios(case, beside)
+            found.append(Figure(f"observed / probed, {case.name}", level, "x", 1.15, 0.85))
+            found.append(Figure("the same as it is", as_is, "x"))
+    return found
 
 
-def ratio(case: Case) -> float:
-    """The observed CPU per request over the probed."""
+def ratios(case: Case, beside: Speed) -> tuple[float, float]:
+    """The observed CPU per request over the probed, at one speed of the machine and as it is."""
     port = free_port()
     name, *rest = case.command.split()
     where = {
@@ -69,16 +79,17 @@ def ratio(case: Case) -> float:
     }[name]
     url = f"http://127.0.0.1:{port}{case.route}"
     with (
-        one_scheduler_group(),
         tempfile.TemporaryDirectory() as folder,
         running([program(name), *rest, *where], url=url, log=Path(folder) / "app.log"),
         proxied(f"127.0.0.1:{port}", Path(folder)) as base,
     ):
-        probed = probe(base + case.route, on_progress=lambda _line: None)
+        steps = Steps()
+        probed = probe(base + case.route, on_progress=steps.told)
         connections = connections_of(probed)
         command = [program("wrk"), "-t1", f"-c{connections}", f"-d{SECONDS + 6}s"]
         load = subprocess.Popen([*command, base + case.route], stdout=subprocess.DEVNULL)
         try:
+            began = time.monotonic()
             observed = observe_app(
                 base + case.route,
                 seconds=SECONDS,
@@ -89,12 +100,15 @@ def ratio(case: Case) -> float:
                 allowed=Allowed(),
                 on_progress=lambda _line: None,
             )
+            ended = time.monotonic()
         finally:
             load.terminate()
             load.wait()
     if not probed.cpu_per_request_s or not observed.cpu_per_request_s:
-        return float("nan")
-    return observed.cpu_per_request_s.value / probed.cpu_per_request_s.value
+        return float("nan"), float("nan")
+    as_is = observed.cpu_per_request_s.value / probed.cpu_per_request_s.value
+    meanwhile = beside.during(*steps.spans_of(probed))
+    return as_is * meanwhile / beside.during((began, ended)), as_is
 
 
 if __name__ == "__main__":

@@ -59,8 +59,7 @@ def run(case: Case, beside: Speed) -> Row:
         steps = Steps()
         seen = probe(url, on_progress=steps.told)
         after = server.reference_half(url, connections_of(seen))
-    most_cores = min(len(os.sched_getaffinity(0)), len(seen.workers))
-    spans = steps.spans(connections_of(seen), most_cores), [before.span], [after.span]
+    spans = steps.spans_of(seen), [before.span], [after.span]
     probed, first, second = (beside.during(*each) for each in spans)
     return Row(case, seen, (before, after), (probed, first, second))
 

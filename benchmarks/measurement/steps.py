@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from advisor.probe.analysis.observation import BUSY, LIMITED
+from benchmarks.measurement.rows import connections_of
+
+if TYPE_CHECKING:
+    from advisor.documents import Measurement
 
 _STEP = re.compile(r"\s*(\d+) connections: .* server ([\d.]+) cores")
 _UNDER_WAY = "..."
@@ -38,6 +44,11 @@ class Steps:
         if step := _STEP.match(line):
             self._seen.append(Step(int(step[1]), float(step[2]), (self._began, now)))
         self._began = now
+
+    def spans_of(self, seen: Measurement) -> list[tuple[float, float]]:
+        """When the probe that gave this measurement took its figure; as `spans`."""
+        most_cores = min(len(os.sched_getaffinity(0)), len(seen.workers))
+        return self.spans(connections_of(seen), most_cores)
 
     def spans(self, connections: int, most_cores: float) -> list[tuple[float, float]]:
         """When the probe took its figure (monotonic seconds): its visits, else the step itself.
