@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from advisor.host.binds import _reaches, said_by
+from advisor.documents import Server
+from advisor.host.binds import _reaches, binds, said_by
+from advisor.host.describe import Described
+from advisor.host.installation import Installation
 from advisor.host.settings import Layer, Settings
-from advisor.host.sockets import Listener
+from advisor.host.sockets import Listener, UnixListener
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -46,3 +52,21 @@ def test_where_settings_say_that_a_server_listens(
 def test_which_socket_a_bind_makes(bind: str, address: str, port: int, reaches: bool) -> None:
     listener = Listener(ipaddress.ip_address(address), port, 0, 1)
     assert _reaches(bind, listener) is reaches
+
+
+def test_a_socket_is_named_from_the_servers_own_directory(tmp_path: Path) -> None:
+    server = Server(
+        kind="gunicorn",
+        version=None,
+        pid=7,
+        app=None,
+        listen=[],
+        worker_class="sync",
+        threads=1,
+        workers=[],
+        directory=str(tmp_path),
+    )
+    settings = Settings((Layer({"bind": "unix:run/s"}),))
+    described = Described(server, Installation(None, None, {}), settings, [])
+    assert binds(described, UnixListener(str(tmp_path / "run" / "s"), 1))
+    assert not binds(described, UnixListener("/run/s", 1))

@@ -506,6 +506,17 @@ def test_the_usual_port_is_asked_whoever_holds_it() -> None:
     assert places.usual([listener("192.0.2.7", 6379)], set()) == []
 
 
+def test_what_listens_at_the_usual_port_is_found_though_no_redis_process_holds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a container's proxy does."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+        monkeypatch.setattr(places, "PORT", port)
+        found, _ = places.find()
+    assert [f"127.0.0.1:{port}"] in [[str(item) for item in place.sockets] for place in found]
+
+
 @pytest.mark.parametrize(
     ("title", "found"),
     [
@@ -594,3 +605,8 @@ def test_valkey_and_keydb_tell_their_own() -> None:
     valkey = "# Server\r\nredis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.0.1\r\n"
     found = answers.server("127.0.0.1:6379", valkey, {"server-threads": "4"}, None)
     assert (found.version, found.io_threads, found.keys) == ("8.0.1", 4, None)
+
+
+def test_an_append_only_file_is_told_without_the_configuration() -> None:
+    found = answers.server("127.0.0.1:6379", "# Persistence\r\naof_enabled:1\r\n", {}, None)
+    assert found.persistence == ["aof"]

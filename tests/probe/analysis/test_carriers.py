@@ -57,6 +57,13 @@ def test_bytes_a_request_are_both_ways_and_the_fuller_one_is_the_links_use() -> 
     assert found.used_ratio == pytest.approx(9900 * 2000 / (125 * MB), abs=1e-4)
 
 
+def test_answers_that_are_longer_than_their_requests_fill_the_other_direction() -> None:
+    turned = [window(completed=100, received=10_000, sent=990_000)] * 4
+    found = network(turned, GIGABIT, knee_rps=2000.0)
+    assert found is not None
+    assert found.used_ratio == pytest.approx(9900 * 2000 / (125 * MB), abs=1e-4)
+
+
 def test_a_link_of_unknown_speed_has_no_use() -> None:
     found = network(WINDOWS, Interface(name="eth0", bytes_per_s=None), knee_rps=2000.0)
     assert found is not None

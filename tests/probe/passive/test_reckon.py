@@ -98,6 +98,14 @@ def test_cpu_and_waiting_of_a_request() -> None:
     assert {"throughput.knee_rps", "limiter", "HTTP and caching facts"} <= gaps(measured)
 
 
+def test_the_wait_for_a_cpu_is_not_waiting() -> None:
+    quick = seconds(requests=100, cores=0.2, upstream_s=0.022)
+    late = tuple(replace(window, run_queue_wait=0.5) for window in quick)
+    measured = document(seen(late, of=server(), timed=True))
+    assert measured.wait_per_request_s is not None
+    assert measured.wait_per_request_s.value == pytest.approx(0.015)
+
+
 def test_without_upstream_times_waiting_is_unknown_with_the_line_to_add() -> None:
     entries = [Entry(None, "GET", "/", "", 200, request_s=0.3)] * 30
     measured = document(seen(seconds(requests=100, cores=0.2), of=server(), entries=entries))

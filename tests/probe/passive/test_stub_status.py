@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 from hypothesis import given
@@ -52,6 +54,34 @@ def test_it_never_leaves_this_host() -> None:
 def test_nobody_there() -> None:
     with pytest.raises(TooLittleEvidence, match="ConnectError"):
         count(f"http://127.0.0.1:{free_port()}/")
+
+
+class Counting(BaseHTTPRequestHandler):
+    """An nginx whose counters are given: itself counted, and started again before the last."""
+
+    counters: ClassVar[list[int]] = []
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(PAGE.replace("31070465", str(self.counters.pop(0))).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_its_own_reading_is_no_request_and_a_restart_none_that_is_missing() -> None:
+    Counting.counters = [10, 11, 15, 2, 3]
+
+    async def go(url: str) -> list[int]:
+        async with StubStatus(url) as page:
+            return [await page.since_last() for _ in range(5)]
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        told = asyncio.run(go(f"http://127.0.0.1:{served.server_port}/"))
+        served.shutdown()
+    assert told == [0, 0, 3, 0, 0]
 
 
 @pytest.mark.daemon
