@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from advisor.model.service import Configuration, Demand
 
 # How evenly connections fall on workers (see spread.py): fitted to launches through nginx with
-# upstream keep-alive (benchmarks/regret). The idle loop that wakes first accepts all that wait, and
-# only as many wake at a time as there are cores: 64 connections kept 2, 3, 4, 6, 6, 9 and 10 of
-# 2, 4, 8, 16, 24, 48 and 64 idle workers' pools busy on two cores, 1 of 2 and 4 of 17 on one. Busy
-# loops leave more to one another, but not evenly: of 64, two of them held 20 to 44 in six launches.
-# Threads accept one at a time, and those of a busy worker as readily as others'. sync's connections
-# close, and the next one goes where a worker is idle.
-IDLE_LOOPS, BUSY_LOOPS, THREADS = 0.35, 32.0, 0.5
+# upstream keep-alive (benchmarks/regret/falling.py). The idle loop that wakes first accepts all
+# that wait, and only as many wake at a time as there are cores: where requests leave the CPU idle,
+# 64 connections kept 2, 3, 4, 6, 6, 9 and 10 of 2, 4, 8, 16, 24, 48 and 64 workers' pools busy on
+# two cores, 1 of 2 and 4 of 17 on one. Where they fill it, every loop that wakes takes the CPU from
+# one that computes, and a few connections: concentrations of 0.5 to 0.8 under 8 to 24 workers, 0.3
+# to 0.6 under 48. Busy loops leave more to one another, but not evenly: of 64, two of them held 20
+# to 44 in six launches. Threads accept one at a time, and those of a busy worker as readily as
+# others'. sync's connections close, and the next one goes where a worker is idle.
+IDLE_LOOPS, FULL_CPU, BUSY_LOOPS, THREADS = 0.35, 0.19, 32.0, 0.5
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # What others' work costs a process whose turn comes after more than so many on a core: a Django
 # page took 730 µs on busy threads, 900 of 24 to 47 sync workers; two on one core lost none.
@@ -130,11 +132,13 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
         return math.inf
     if kind == "threads":
         return THREADS
-    _, held, _ = station(config, demand, cores, concurrency)
+    _, held, most = station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     # One that blocks is away from its socket until the burst of connections is over.
     free = max(1e-3, (1 - even * held / config.workers) * (1 - demand.blocked_s / held))
-    awake = IDLE_LOOPS * min(cores, config.workers) / math.sqrt(config.workers)
+    used = min(1.0, even / most)
+    awake = (1 - used) * IDLE_LOOPS / math.sqrt(config.workers) + used * FULL_CPU
+    awake *= min(cores, config.workers)
     return min(BUSY_LOOPS * cores / config.workers, awake / free**3)
 
 

@@ -60,10 +60,11 @@ class AtTheKnee:
         busy = BUSY * max(step.server_cores for step in steps)
         for _ in range(1, MOST_VISITS):
             lucky = [visit.server_cores >= busy for visit in self.visits]
-            if sum(lucky) < VISITS:
-                left_s = 3 if self.stacks else 1.5
-                at_once = not lucky or lucky[-1]
-                await self._visit(knee, connections, left_for_later_s=left_s, at_once=at_once)
+            if sum(lucky) >= VISITS:
+                break
+            left_s = 3 if self.stacks else 1.5
+            at_once = not lucky or lucky[-1]
+            await self._visit(knee, connections, left_for_later_s=left_s, at_once=at_once)
         if self.visits:
             visited = self.visits[0].joined_by(self.visits[1:])
             others = [step for step in steps if step.connections != connections]
@@ -98,6 +99,9 @@ class AtTheKnee:
         if not at_once:
             on.engine.run_at(connections // 2)
             await on.window(ramp_s)
+            if not on.alone():
+                await on.drain()
+                return
         visit = await on.step(
             connections, windows=windows, seconds=seconds / windows, ramp_s=ramp_s
         )

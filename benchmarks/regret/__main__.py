@@ -21,12 +21,13 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
 from advisor import files
 from advisor.errors import AdvisorError, Interrupted
-from benchmarks.pace import Speed, speed
+from benchmarks.pace import speed
 from benchmarks.regret import formulas, grid, race, table
 from benchmarks.regret.apps import CASES, Case
 from benchmarks.regret.cache import Cache
@@ -35,6 +36,11 @@ from benchmarks.regret.launch import measure
 from benchmarks.regret.points import Config, Point
 from benchmarks.scheduler import one_scheduler_group
 from benchmarks.table import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Launch = Callable[[Case, Config], Point]
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,12 @@ def options() -> argparse.Namespace:
     return wanted
 
 
-def search(case: Case, beside: Speed) -> Searched:
+def search(case: Case, launch: Launch) -> Searched:
     """The whole grid of a case, measured where the cache lacks it."""
     cache = Cache(case)
 
     def launched(config: Config) -> Point:
-        point = measure(case, config, beside)
+        point = launch(case, config)
         print(
             f"    {case.name}: {config!s:<16} {point.rps:>8,.0f} requests/s, "
             f"{point.pss_bytes / 2**20:.0f} MB, {point.busy_ratio:.0%} busy",
@@ -123,13 +129,13 @@ class Contest:
         )
 
 
-def contest(found: Searched, wanted: argparse.Namespace, beside: Speed) -> Contest:
+def contest(found: Searched, wanted: argparse.Namespace, launch: Launch) -> Contest:
     """Ours from one probe, and the first rounds of the race; without one, its grid's launch."""
     case = found.case
     advice = race.replay(case, wanted.replay) if wanted.replay else race.advise(case)
     if wanted.keep:
         advice.keep(wanted.keep, case)
-    launched = partial(measure, case, beside=beside)
+    launched = partial(launch, case)
     if wanted.from_grid:
         found.cache.through(launched)(advice.config)
         return Contest(found, advice, race.Race([], launched))
@@ -141,12 +147,12 @@ def contest(found: Searched, wanted: argparse.Namespace, beside: Speed) -> Conte
     return begun
 
 
-def grids(cases: list[Case], beside: Speed) -> list[Searched]:
+def grids(cases: list[Case], launch: Launch) -> list[Searched]:
     """The grids of all cases; where one cannot be made, that is said, and it is left out."""
     found = []
     for case in cases:
         try:
-            found.append(search(case, beside))
+            found.append(search(case, launch))
         except Interrupted:
             raise
         except AdvisorError as error:
@@ -154,12 +160,12 @@ def grids(cases: list[Case], beside: Speed) -> list[Searched]:
     return found
 
 
-def rows(searched: list[Searched], wanted: argparse.Namespace, beside: Speed) -> list[Row]:
+def rows(searched: list[Searched], wanted: argparse.Namespace, launch: Launch) -> list[Row]:
     """The table, a row a case, printed once all have been raced."""
     ends, begun = time.monotonic() + 60 * wanted.minutes, []
     for each in searched:
         try:
-            begun.append(contest(each, wanted, beside))
+            begun.append(contest(each, wanted, launch))
         except Interrupted:
             raise
         except AdvisorError as error:
@@ -189,13 +195,14 @@ def main() -> int:
     if wanted.keep:
         wanted.keep.mkdir(parents=True, exist_ok=True)
     with one_scheduler_group(), speed() as beside:
-        searched = grids(cases, beside)
+        launch = partial(measure, beside=beside)
+        searched = grids(cases, launch)
         if wanted.grid:
             for each in searched:
                 print(table.grid_line(each.case, list(each.points.values()), each.cache.path))
             return 0 if len(searched) == len(cases) else 1
         began = time.monotonic()
-        found = rows(searched, wanted, beside)
+        found = rows(searched, wanted, launch)
     if wanted.save:
         content = json.dumps([table.as_data(row) for row in found], indent=1)
         files.write_atomic(wanted.save, content.encode())

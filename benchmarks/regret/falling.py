@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import signal
 import statistics
 import sys
 import time
@@ -111,6 +112,7 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Launch all in turns, and print a line each."""
     wanted = options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended first
     cases = [case for case in CASES if case.name in (wanted.apps or APPS)]
     sizes = [int(size) for size in wanted.workers.split(",")]
     todo = [
@@ -141,4 +143,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -45,15 +45,21 @@ class Clock:
             hang_up=lambda: None, run_at=self.ramps.append, caps=SimpleNamespace(connections=64)
         )
         self.around = SimpleNamespace(server=None)
+        # Whether others' requests are seen, and whether they come while a burst is half open.
+        self.others = self.come = False
 
     def left(self) -> float:
         return self.left_s
 
     def alone(self) -> bool:
-        return True
+        return not self.others
 
     async def window(self, seconds: float) -> None:
         self.left_s -= seconds
+        self.others = self.come
+
+    async def drain(self) -> None:
+        self.done.append("drained")
 
     async def step(self, connections: int, *, windows: int, seconds: float, **_: Any) -> Load:
         cores = self.cores[min(len(self.asked), len(self.cores) - 1)]
@@ -120,3 +126,12 @@ def test_after_a_burst_that_left_workers_idle_the_second_half_of_connections_com
     lucky = Clock(left_s=60, windows=4)
     measured(lucky)
     assert lucky.ramps == []
+
+
+def test_the_second_half_stays_closed_where_others_come_meanwhile() -> None:
+    clock = Clock(left_s=60, windows=4, cores=(0.5, 1.0))
+    clock.come = True
+    measured(clock)
+    assert clock.ramps == [WHOLE.connections // 2]
+    assert clock.done[-2:] == ["open loop", "drained"]
+    assert len(clock.asked) == 1
