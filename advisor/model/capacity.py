@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 # one that computes, and a few connections: concentrations of 0.5 to 0.8 under 8 to 24 workers, 0.3
 # to 0.6 under 48. Busy loops leave more to one another, but not evenly: of 64, two of them held 20
 # to 44 in six launches. Threads accept one at a time, and those of a busy worker as readily as
-# others'. sync's connections close, and the next one goes where a worker is idle.
-IDLE_LOOPS, FULL_CPU, BUSY_LOOPS, THREADS = 0.35, 0.19, 32.0, 0.5
+# others': of 64, two workers' held 10 at least in 21 launches (1.4 to 4.8). Where they wait, 0.5
+# stands for what they lose to the interpreter's lock besides, as workers and the load share cores:
+# 2 x 32 that held 32 each of requests that wait for 20 ms used 1.35 of two cores, 2 x 4 that
+# compute used all. sync's connections close, and the next one goes where a worker is idle.
+IDLE_LOOPS, FULL_CPU, BUSY_LOOPS = 0.35, 0.19, 32.0
+COMPUTING_THREADS, WAITING_THREADS = 2.0, 0.5
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # What others' work costs a process whose turn comes after more than so many on a core: a Django
 # page took 730 µs on busy threads, 900 of 24 to 47 sync workers; two on one core lost none.
@@ -131,7 +135,8 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
     if kind == "one":
         return math.inf
     if kind == "threads":
-        return THREADS
+        away = 1 - demand.cpu_s / (demand.cpu_s + demand.wait_s + demand.blocked_s)
+        return COMPUTING_THREADS * math.pow(WAITING_THREADS / COMPUTING_THREADS, away)
     _, held, most = station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     # One that blocks is away from its socket until the burst of connections is over.

@@ -274,3 +274,15 @@ def test_a_full_cpu_spreads_connections_over_many_loops_and_an_idle_one_does_not
     assert reached(idle, 16) < 0.75
     twelve, many = (throughput(Configuration(UVICORN_WORKER, w), full, 2, 64) for w in (12, 58))
     assert twelve.value > 0.98 * many.value
+
+
+def test_threads_that_compute_keep_two_workers_busy_where_those_that_wait_do_not() -> None:
+    """2 x 4 of a page that computes gave 1.32 times what two sync workers did."""
+    page = Demand(0.0006, 0.0006, 0.0006, 0.0, measured_as=SYNC, hop_s=0.00003, proxy_s=0.00004)
+    waits = replace(page, wait_s=0.020)
+    threads, sync = Configuration(GTHREAD, 2, 4), Configuration(SYNC, 2)
+    computing = expected(threads, page.under(GTHREAD), 2, 64)
+    assert computing > 0.95 * pooled(threads, page.under(GTHREAD), 2, 64)
+    assert computing > 1.1 * expected(sync, page, 2, 64)
+    many = replace(threads, threads=32)
+    assert expected(many, waits, 2, 64) < 0.9 * pooled(many, waits, 2, 64)

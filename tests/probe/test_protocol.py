@@ -101,6 +101,14 @@ def protocol(given: Mapping[int, tuple[float, float]]) -> tuple[Protocol, Steps]
         ({4: (100, 0.6), 8: (200, 1.2), 16: (300, 1.9), 32: (400, 1.9), 64: (500, 1.9)}, 32),
         # One full step may have been chance.
         ({4: (100, 1.9), 8: (200, 1.2), 16: (300, 1.9), 32: (300, 1.9)}, 32),
+        # Most wait in line at 32 and at 64: a tenth more is not by the connections.
+        ({4: (100, 0.6), 8: (180, 0.6), 16: (230, 0.7), 32: (300, 0.8), 64: (330, 0.8)}, 64),
+        # Half as much again is: they fell on workers that had none.
+        (
+            {4: (100, 0.4), 8: (130, 0.4), 16: (140, 0.4), 32: (210, 0.8), 64: (212, 0.8)}
+            | {128: (212, 0.8)},
+            64,
+        ),
     ],
 )
 def test_the_doubling_ends_once_connections_cannot_bring_more(
