@@ -137,6 +137,9 @@ def test_one_process_of_many_pays_though_no_core_rests() -> None:
     waits = replace(seen, measured_as=UVICORN_WORKER)
     cold = woken(loops, waits, 2, 500).cpu_s - 0.00075
     assert cold == pytest.approx(0.00015 * 28 / 30 * 0.73, rel=0.05)
+    # A host that wakes slowly has no colder caches.
+    slowly = woken(loops, replace(waits, wake_s=0.002), 2, 500).cpu_s - 0.00075
+    assert slowly == pytest.approx(cold * 0.0007 / 0.0003, rel=0.05)
     threads = Configuration(GTHREAD, 2, 64)
     paid = woken(threads, seen, 2, 500).cpu_s - seen.under(GTHREAD).cpu_s
     assert paid == pytest.approx(0, abs=0.00001)
