@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 # back; a Django page of 880 µs on resting cores took 750 to 930 on busy ones.
 LIKELY_WAKE_S, MOST_WAKE_S = 0.0002, 0.00057
 # An app has more code and data to fetch than a null app: of four, waking up took 1.0 to 1.8 times
-# as much. One that waits is woken twice: for six that told it by themselves (0.7 to 1.4 ms, where a
-# null app took 0.32 to 0.49) that is what it comes to.
+# as much. One that waits is woken twice: for seven that told it by themselves (0.7 to 1.4 ms, where
+# a null app took 0.32 to 0.49) it comes to 1.8 to 2.9 null apps' in all.
 COLDER = 1.4
-TWICE, WAITS_S = 2.0, 0.001
+TWICE, WAITS_S = 1.5, 0.001
 # Two loads under which the cores rest much the same do not tell what rest costs.
 APART = 0.4
 # A lone request that rests so little tells what any sleep costs: not more than two switches of

@@ -87,13 +87,13 @@ def computing(cpu_s: float, *, lone_s: float, each: int = 8) -> Measurement:
 
 
 def test_a_null_app_tells_where_the_cores_always_rested() -> None:
-    resting = measured(0.002, 0.17, lone_s=0.0021, sync=0.0006, gthread=0.0005)
+    resting = measured(0.002, 0.17, lone_s=0.0021, sync=0.0008, gthread=0.0007)
     found = waking(resting, "sync", WAITS_S)
-    assert found.wake_s == pytest.approx(TWICE * COLDER * 0.0006)
+    assert found.wake_s == pytest.approx(TWICE * COLDER * 0.0008)
     assert found.paid_s == 0.001  # never more than half of what was measured
     # One that waits for nothing is woken once. Another class stands for one without a figure.
-    assert waking(resting, "sync", 0.0).wake_s == pytest.approx(COLDER * 0.0006)
-    assert waking(resting, "gevent", 0.0).wake_s == pytest.approx(COLDER * 0.0006)
+    assert waking(resting, "sync", 0.0).wake_s == pytest.approx(COLDER * 0.0008)
+    assert waking(resting, "gevent", 0.0).wake_s == pytest.approx(COLDER * 0.0008)
 
 
 def test_without_either_a_little_is_likely() -> None:
