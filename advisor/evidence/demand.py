@@ -90,7 +90,8 @@ def demand_of(
     )
     far = ELSEWHERE if elsewhere else 1.0
     woken = waking(measurement, measured_as.name if measured_as else None, wait)
-    own_limit = measurement.limiter.evidence.get("in_service_per_worker")
+    told = measurement.limiter.evidence
+    own_limit = told.get("tokens") or told.get("in_service_per_worker")
     return Demand(
         cpu_s=cpu.value - woken.paid_s,
         cpu_low_s=max(cpu.low - woken.most_s, cpu.value / 4) / far,

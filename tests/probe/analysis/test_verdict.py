@@ -335,3 +335,27 @@ def test_bursts_that_fell_on_one_worker_do_not_hide_that_the_cpu_was_used_up() -
     assert judge(visited).verdict == "cpu"
     alone = seen(who, lone, uneven, visits=(uneven, uneven))
     assert judge(alone).verdict == "concurrency"
+
+
+THREADS_TOOK = {"cores": (0.5,), "waits": IDLE_LOOP, "downstream": 0}
+
+
+@pytest.mark.parametrize(("main", "tokens"), [(0.2, 40), (0.45, None), (None, None)])
+def test_a_pool_of_threads_is_told_by_who_computes(main: float | None, tokens: int | None) -> None:
+    """30 in service by a lone request's time: 40 threads that take turns, or a pool of 30."""
+    found = judge(seen(UVICORN, LONE, load(256, 1500, response_s=0.17, main=main, **THREADS_TOOK)))
+    assert found.verdict == "concurrency"
+    assert found.evidence.get("tokens") == tokens
+    assert found.evidence["in_service_per_worker"] == 30.0
+
+
+@pytest.mark.parametrize(
+    ("cores", "each"), [((0.2, 0.2), 3.5), ((0.22, 0.18), 3.5), ((0.3, 0.1), 5.2)]
+)
+def test_a_pool_is_as_large_as_the_busiest_workers(cores: tuple[float, float], each: float) -> None:
+    """Seven in service of two pools of five: the connections fell unevenly, where the CPU did."""
+    two = server("uvicorn", 2)
+    found = judge(
+        seen(two, LONE, load(16, 350, response_s=0.045, cores=cores, waits=IDLE_LOOP, downstream=0))
+    )
+    assert found.evidence["in_service_per_worker"] == each
