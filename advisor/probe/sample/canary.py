@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import sys
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 import httptools
 
 from advisor.host import sockets
-from advisor.probe.sample.traffic import dump, end
+from advisor.probe.sample.traffic import established
 
 if TYPE_CHECKING:
     import ssl
@@ -32,9 +31,6 @@ TOTAL_S = 2.5
 MAX_CONNECTIONS = 16
 ACCEPT_S = 0.25  # a worker that is free accepts within milliseconds
 MAX_ANSWER_BYTES = 8 * 1024**2
-
-_ESTABLISHED = 1 << 1
-_INODE = slice(68, 72)  # idiag_inode, the last field of struct inet_diag_msg
 
 ROUNDS = 15
 FEWEST = 2
@@ -89,13 +85,10 @@ def owner(peer: Peer, server_port: int, pids: Iterable[int]) -> int | None:
     try:
         ours = (str(ipaddress.ip_address(host.partition("%")[0])), port)
         inodes = frozenset(
-            int.from_bytes(payload[_INODE], sys.byteorder)
-            for payload in dump(_ESTABLISHED, source_port=server_port)
-            if end(payload, remote=True) == ours
+            inode for inode, (_, other) in established(server_port).items() if other == ours
         )
     except (OSError, ValueError):
         return None
-    # One that nobody has accepted has no inode yet: 0, which nobody holds.
     return next(iter(sockets.holders(pids, inodes)), None)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from advisor.host import sockets
+from advisor.host.tree import link
+from advisor.probe.sample import traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,27 +19,44 @@ _ESTABLISHED = re.compile(
 )
 
 
-def established(text: str, *, server_port: int) -> set[int]:
-    """Inodes of the established connections in a /proc/net/tcp text, the server's own left out."""
+def parse(text: str) -> dict[int, int]:
+    """Inode: own port of the established connections in a /proc/net/tcp text."""
     return {
-        int(match["inode"])
+        int(match["inode"]): int(match["port"], 16)
         for match in map(_ESTABLISHED.match, text.split("\n"))
-        if match and int(match["port"], 16) != server_port
+        if match
     }
 
 
 def count(pids: Iterable[int], *, server_port: int) -> int | None:
     """How many TCP connections to others the processes hold; None where that may not be read."""
     total = 0
+    known: dict[str, frozenset[int]] = {}
     for pid in pids:
         try:
-            held = sockets.inodes(pid)
-            texts = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
+            held, network = sockets.inodes(pid), _network(pid)
+            if network not in known:
+                known[network] = _to_others(pid, network, server_port)
         except FileNotFoundError:
             continue
         except OSError:
             return None
-        total += len(
-            held & set().union(*(established(text, server_port=server_port) for text in texts))
-        )
+        total += len(held & known[network])
     return total
+
+
+def _network(pid: int | str) -> str:
+    return link(Path(f"/proc/{pid}/ns/net"))
+
+
+def _to_others(pid: int, network: str, server_port: int) -> frozenset[int]:
+    """Inodes of the connections in a network namespace that are not at the server's port.
+
+    The kernel tells of our own at once; of a container's its process has a text.
+    """
+    if network == _network("self"):
+        ports = {inode: port for inode, ((_, port), _) in traffic.established().items()}
+    else:
+        texts = (Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6"))
+        ports = {inode: port for text in texts for inode, port in parse(text).items()}
+    return frozenset(inode for inode, port in ports.items() if port != server_port)

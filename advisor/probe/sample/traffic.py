@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ _HEADER = struct.Struct("=IHHII")
 _MESSAGE = struct.Struct("=BBBB2s2s16s16s")
 _MESSAGE_SIZE = 72
 _BYTES_ACKED_OFFSET = 120  # in struct tcp_info; bytes_received follows
+_ESTABLISHED = 1
+_INODE = slice(68, 72)  # idiag_inode, the last field of struct inet_diag_msg
 
 Peer = tuple[str, int]
 
@@ -47,18 +50,32 @@ def connections(port: int, *, ended: bool = True) -> list[Connection]:
     """
     states = _ALL_STATES if ended else _ALL_STATES & ~(1 << _TIME_WAIT)
     found = {
-        end(payload, remote=True): _bytes_moved(payload[_MESSAGE_SIZE:])
-        for payload in dump(states, source_port=port)
+        _end(payload, remote=True): _bytes_moved(payload[_MESSAGE_SIZE:])
+        for payload in _dump(states, source_port=port)
     }
-    for payload in dump(1 << _TIME_WAIT, target_port=port) if ended else ():
-        server, client = end(payload, remote=True), end(payload, remote=False)
+    for payload in _dump(1 << _TIME_WAIT, target_port=port) if ended else ():
+        server, client = _end(payload, remote=True), _end(payload, remote=False)
         if server[0] == client[0] or ipaddress.ip_address(server[0]).is_loopback:
             found.setdefault(client, 0)
     return [Connection(peer, moved) for peer, moved in found.items()]
 
 
-def end(payload: bytes, *, remote: bool) -> Peer:
-    """One end of a connection of an inet_diag_msg."""
+def established(port: int = 0) -> dict[int, tuple[Peer, Peer]]:
+    """Own end and other end of each established connection at local `port`, or any: by inode.
+
+    One that nobody has accepted yet has inode 0, which nobody holds. `OSError` if not told. The
+    ended cost nothing, unlike in /proc/net/tcp: 14,000 in TIME_WAIT took a loaded probe 0.7 s.
+    """
+    return {
+        int.from_bytes(payload[_INODE], sys.byteorder): (
+            _end(payload, remote=False),
+            _end(payload, remote=True),
+        )
+        for payload in _dump(1 << _ESTABLISHED, source_port=port)
+    }
+
+
+def _end(payload: bytes, *, remote: bool) -> Peer:
     family, *_, source_port, target_port, source, target = _MESSAGE.unpack_from(payload)
     port, raw = (target_port, target) if remote else (source_port, source)
     return _plain(raw[:4] if family == socket.AF_INET else raw), int.from_bytes(port, "big")
@@ -70,7 +87,7 @@ def _plain(raw: bytes) -> str:
     return str(mapped or address)
 
 
-def dump(states: int, *, source_port: int = 0, target_port: int = 0) -> Iterator[bytes]:
+def _dump(states: int, *, source_port: int = 0, target_port: int = 0) -> Iterator[bytes]:
     """The inet_diag_msg, and what follows it, of every TCP socket in these states; `OSError`."""
     for family in (socket.AF_INET, socket.AF_INET6):
         ports = source_port.to_bytes(2, "big") + target_port.to_bytes(2, "big")

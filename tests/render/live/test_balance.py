@@ -48,7 +48,7 @@ def test_every_host_gets_its_share(balancer: Site) -> None:
 
 
 def test_a_host_that_dies_takes_no_request_along(balancer: Site, hosts: list[Host]) -> None:
-    got = asked(balancer, midway=hosts[1].end)
+    got = asked(balancer, midway=hosts[1].crash)
     assert {status for status, _ in got} == {200}
 
 
@@ -59,7 +59,7 @@ def test_nor_does_one_of_several_sockets(folder: Callable[[], Path]) -> None:
         with nginx([file], place) as site:
             got = asked(site)
             assert {host for _, host in got} == {str(number) for number in range(HOSTS)}
-            got += asked(site, midway=instances[1].end)
+            got += asked(site, midway=instances[1].crash)
     assert {status for status, _ in got} == {200}
 
 

@@ -44,7 +44,7 @@ def test_a_host_that_dies_takes_no_request_along(
         assert {status for status, _ in got} == {200}
         shares = [sum(host == str(number) for _, host in got) for number in range(HOSTS)]
         assert min(shares) >= len(got) / HOSTS / 3, shares
-        got = asked(site, midway=hosts[1].end)
+        got = asked(site, midway=hosts[1].crash)
         assert {status for status, _ in got} == {200}
         assert {host for _, host in got[-EACH // 4 :]} == {"0", "2"}
 
@@ -69,7 +69,7 @@ def test_nor_does_one_of_several_sockets(program: Program, folder: Callable[[], 
         with caddy(program, of_caddy(render(rec)), place, moved) as site:
             got = asked(site)
             assert {host for _, host in got} == {str(number) for number in range(HOSTS)}
-            got += asked(site, midway=instances[1].end)
+            got += asked(site, midway=instances[1].crash)
     assert {status for status, _ in got} == {200}
 
 

@@ -51,6 +51,11 @@ class Host:
     def signal(self, number: signal.Signals) -> None:
         os.killpg(self.process.pid, number)
 
+    def crash(self) -> None:
+        """Die at once, with requests under way of which nothing has been answered."""
+        self.signal(signal.SIGUSR2)
+        self.process.wait()
+
     def end(self) -> None:
         if self.process.poll() is None:
             self.signal(signal.SIGKILL)
