@@ -302,3 +302,10 @@ def test_any_measurement_gives_a_whole_recommendation_or_says_what_does_not_fit(
     assert got["gunicorn.workers"] >= 1
     assert got["systemd.memory_high"] <= got["systemd.memory_max"]
     assert not findings(rec) & {"keepalive-order", "timeout-order", "stop-order", "memory-need"}
+
+
+def test_a_measurement_of_another_host_is_said_to_be_one() -> None:
+    there = MEASURED.model_copy(update={"host": "elsewhere"})
+    (gap,) = (gap for gap in made(there).unknown if gap.what == "CPU per request on this host")
+    assert "was measured on elsewhere" in gap.why
+    assert "CPU per request on this host" not in {gap.what for gap in made().unknown}

@@ -89,7 +89,8 @@ def demand_of(
         (each for each in offered if measured_as and each.name == measured_as.name), measured_as
     )
     far = ELSEWHERE if elsewhere else 1.0
-    woken = waking(measurement, measured_as.name if measured_as else None, wait)
+    together = lockstep(measurement, measured_as, wait)
+    woken = waking(measurement, measured_as.name if measured_as else None, wait, together)
     told = measurement.limiter.evidence
     own_limit = told.get("tokens") or told.get("in_service_per_worker")
     return Demand(
@@ -102,7 +103,7 @@ def demand_of(
         ceiling_rps=knee.value if knee and verdict == "downstream" and knee.value > 0 else None,
         wake_s=woken.wake_s,
         nap_s=woken.nap_s,
-        lockstep=lockstep(measurement, measured_as, wait),
+        lockstep=together,
         slots=_slots(own_limit) if isinstance(own_limit, int | float) else None,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from advisor.model.waking import asleep, coldness, rest_s
+from advisor.model.waking import asleep, bunched, coldness, rest_s
 
 if TYPE_CHECKING:
     from advisor.documents import Measurement
@@ -38,7 +38,7 @@ class Waking:
     most_s: float
 
 
-def waking(measurement: Measurement, name: str | None, wait_s: float) -> Waking:
+def waking(measurement: Measurement, name: str | None, wait_s: float, together: float) -> Waking:
     """Of the worker class `name`; nothing where it is not known how the cores rested."""
     seen, cpu = measurement.limiter.evidence, measurement.cpu_per_request_s
     used, left = seen.get("server_cpu_cores"), seen.get("cpu_left_cores")
@@ -46,7 +46,9 @@ def waking(measurement: Measurement, name: str | None, wait_s: float) -> Waking:
     if not (isinstance(used, int | float) and isinstance(left, int | float) and workers and cpu):
         return Waking(0.0, 0.0, 0.0, 0.0)
     cores = min(left, workers)
-    cold = coldness(rest_s(cores, used, cpu.value))
+    knee = measurement.throughput.knee_rps
+    served = knee.value * (cpu.value + wait_s) / workers if knee else 1.0
+    cold = bunched(rest_s(cores, used, cpu.value), served, together)
     wake = _told(measurement, cold)
     if wake is None:
         null = _null(measurement, name)

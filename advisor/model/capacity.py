@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # upstream keep-alive (benchmarks/regret/falling.py). The idle loop that wakes first accepts all
 # that wait, and only as many wake at a time as there are cores: where requests leave the CPU idle,
 # 64 connections kept 2, 3, 4, 6, 6, 9 and 10 of 2, 4, 8, 16, 24, 48 and 64 workers' pools busy on
-# two cores, 1 of 2 and 4 of 17 on one. Where they fill it, every loop that wakes takes the CPU from
+# two cores, 2 of 2 and 4 of 17 on one. Where they fill it, every loop that wakes takes the CPU from
 # one that computes, and a few connections: concentrations of 0.5 to 0.8 under 8 to 24 workers, 0.3
 # to 0.6 under 48. Busy loops leave more to one another, but not evenly: of 64, two of them held 20
 # to 44 in six launches. Threads accept one at a time, and those of a busy worker as readily as
@@ -166,6 +166,8 @@ def woken(config: Configuration, demand: Demand, cores: float, concurrency: int)
         away_s=priced.total_s - priced.cpu_s,
         inside=min(concurrency, config.workers * config.slots(priced, concurrency)),
         each=concurrency / config.workers,
+        workers=config.workers,
+        together=priced.lockstep,
         cores=min(cores, config.workers),
         most_rps=min(most, config.workers / held),
     )

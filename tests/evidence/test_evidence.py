@@ -17,7 +17,9 @@ from advisor.documents import (
     Measurement,
     Worker,
 )
+from advisor.model.choose import choose
 from advisor.model.classes import UVICORN_WORKER
+from advisor.model.constraints import Constraints, Pins
 from advisor.model.service import Configuration
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -269,3 +271,42 @@ def test_a_proxy_is_as_slow_as_the_hosts_sockets_are() -> None:
     assert proxied(1.7e-4) == pytest.approx(2 * proxied(8.5e-5))
     table = evidence.behind(demand, "nginx", MEASURED, own_budget=False)
     assert proxied(8.5e-5) == pytest.approx(table.proxy_s)
+
+
+def test_what_the_app_uses_now_is_its_own_to_spend_where_the_limit_holds_it() -> None:
+    """Inside the app's cgroup its own memory counts as used, seen from outside it does not."""
+    cgroup = limit(2 * GIB, GIB)
+    own = evidence.own_bytes(SERVER)
+    assert own > 50 * 1024**2
+    outside, inside = (
+        evidence.memory_budget(limited(cgroup, pid=pid), SERVER, None, "unused").value
+        for pid in (None, SERVER.pid)
+    )
+    assert inside - outside == pytest.approx(0.9 * own, rel=0.35)
+
+
+def test_workers_grow_a_tenth_beyond_what_was_seen() -> None:
+    cost = evidence.memory_cost(SERVER, None, "asgi")
+    assert cost.high_ratio == 1.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sure"),
+    [
+        ({}, "high"),
+        ({"cpu_per_request_s": Estimate(value=0.0002, low=0.00015, high=0.00025, n=9)}, "medium"),
+        ({"limiter": verdict("unknown")}, "medium"),
+    ],
+)
+def test_confidence_is_high_with_a_narrow_interval_and_a_verdict(
+    changes: dict[str, Any], sure: str
+) -> None:
+    measurement = changed(**changes)
+    demand = evidence.demand_of(measurement, "asgi")
+    cost = evidence.memory_cost(SERVER, measurement, "asgi")
+    assert demand is not None
+    limits = Constraints(2, 8 * GIB, "a test", 0.5, 64)
+    plan = choose("asgi", demand, cost, limits, Pins(worker_class="uvicorn_worker.UvicornWorker"))
+    assert evidence.confidence(demand, plan, cost, measurement) == sure
+    other = choose("asgi", demand, cost, limits, Pins(worker_class="asgi"))
+    assert evidence.confidence(demand, other, cost, measurement) == "medium"

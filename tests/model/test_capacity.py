@@ -289,3 +289,27 @@ def test_threads_that_compute_keep_two_workers_busy_where_those_that_wait_do_not
     assert computing > 1.1 * expected(sync, page, 2, 64)
     many = replace(threads, threads=32)
     assert expected(many, waits, 2, 64) < 0.9 * pooled(many, waits, 2, 64)
+
+
+def test_a_proxys_hop_lengthens_a_response_until_others_fill_the_slot_meanwhile() -> None:
+    seen = Demand(0.0001, 0.0001, 0.0001, 0.010, measured_as=UVICORN_WORKER)
+    slow = replace(seen, hop_s=0.005)
+    one = Configuration(UVICORN_WORKER, 1)
+    assert pooled(one, slow, 2, 1) == pytest.approx(1 / 0.0151, rel=0.001)
+    few = (replace(each, slots=2) for each in (seen, slow))
+    without, behind = (pooled(one, each, 2, 16) for each in few)
+    assert behind == without
+
+
+def test_of_idle_loops_that_pool_a_few_are_kept_busy() -> None:
+    """64 connections kept 6 of 24 workers' pools of five busy: 30 of 64 requests in service."""
+    idle = Demand(0.0002, 0.0002, 0.0002, 0.020, measured_as=UVICORN_WORKER, slots=5)
+    got = expected(Configuration(UVICORN_WORKER, 24), idle, 2, 64)
+    assert got == pytest.approx(30 / 0.0202, rel=0.25)
+
+
+def test_loops_that_block_share_connections_almost_evenly() -> None:
+    """One that blocks is away from its socket until the burst of connections is over."""
+    demand = replace(BLOCKED, cpu_s=0.0003)
+    config = Configuration(UVICORN_WORKER, 16)
+    assert expected(config, demand, 2, 64) > 0.93 * pooled(config, demand, 2, 64)

@@ -22,6 +22,7 @@ from advisor.model.classes import (
 from advisor.model.constraints import BOOT_LIMIT_S, Constraints, Pins, connections
 from advisor.model.memory import MemoryCost
 from advisor.model.service import Configuration, Demand
+from advisor.model.space import THREADS, configurations
 
 MIB = 1024**2
 LIMITS = Constraints(2, 8192 * MIB, "a test", 0.5, 64)
@@ -271,3 +272,32 @@ def test_more_loops_that_block_serve_no_less() -> None:
     rates = [throughput(config, blocked, 2, 64).value for config in configs]
     assert rates == sorted(rates)
     assert rates[1] < 0.97 * rates[2]
+
+
+def test_two_per_cent_are_given_up_for_less_memory() -> None:
+    three, two, one = (
+        Candidate(Configuration(UVICORN_WORKER, workers), rps, workers * 50 * MIB)
+        for workers, rps in ((3, 1500), (2, 1480), (1, 1400))
+    )
+    assert _pick([three, two, one], COMPUTING, LIMITS) is two
+    assert _pick([three, one], COMPUTING, LIMITS) is three
+
+
+@pytest.mark.parametrize(("memory", "taken"), [(570, True), (580, False)])
+def test_six_per_cent_only_buy_half_of_the_memory(memory: int, *, taken: bool) -> None:
+    served = Candidate(Configuration(SYNC, 47), 1500, 1150 * MIB)
+    smaller = Candidate(Configuration(GTHREAD, 3, 32), 1425, memory * MIB)
+    picked = _pick([served, smaller], WAITING, LIMITS)
+    assert picked is (smaller if taken else served)
+
+
+def test_nor_where_its_own_interval_does_not_reach_the_best() -> None:
+    served = Candidate(Configuration(SYNC, 47), 150_000, 1150 * MIB)
+    smaller = Candidate(Configuration(GTHREAD, 3, 32), 142_500, 100 * MIB)
+    assert _pick([served, smaller], WAITING, LIMITS) is served
+
+
+@pytest.mark.parametrize(("database", "threads"), [(30, {4, 8, 15}), (6, {3}), (None, {*THREADS})])
+def test_threads_are_as_many_as_the_database_bears(database: int | None, threads: set[int]) -> None:
+    few = replace(LIMITS, database=database)
+    assert {each.threads for each in configurations((GTHREAD,), WAITING, few, Pins())} == threads

@@ -50,3 +50,17 @@ def test_what_comes_seldom_pays_for_waking_up_and_a_busy_core_does_not() -> None
 
     assert longer(1) == pytest.approx(0.001, rel=0.01)
     assert longer(1) > longer(50) > longer(300) > 0
+
+
+def test_workers_with_queues_of_their_own_may_keep_a_request_longer_than_a_pool() -> None:
+    demand = Demand(0.010, 0.010, 0.010, 0.0, measured_as=UVICORN_WORKER)
+    loops, pool = (
+        response_at_rate(0.99, Configuration(each, 2), replace(demand, measured_as=each), 2, 150)
+        for each in (UVICORN_WORKER, SYNC)
+    )
+    assert loops is not None
+    assert pool is not None
+    # Each of the two is an M/M/1 queue of 75 a second: ln(0.75 / 0.01) / 25 of waiting.
+    assert loops.high == pytest.approx(0.010 + 0.1727, rel=1e-3)
+    assert loops.low < 0.75 * loops.high
+    assert pool.low == pool.high

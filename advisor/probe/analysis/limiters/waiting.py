@@ -110,21 +110,23 @@ def slots(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter 
 
 
 def _in_busiest(server: Server, top: Load, in_service: float) -> float:
-    """Requests in service in one worker: an even share, or the busiest's where they fell unevenly.
-
-    A worker's share of the requests is that of the CPU.
-    """
-    count = len(server.workers)
-    used = max((top.cores_of(each.pid) for each in server.workers), default=0.0)
-    share = used / top.server_cores if top.server_cores else 0.0
-    return in_service * (share if share * count >= UNEVEN else 1 / max(1, count))
+    """Requests in service in one worker: an even share, or the busiest's if they fell unevenly."""
+    even = 1 / max(1, len(server.workers))
+    most = max(_shares(server, top), default=0.0)
+    return in_service * (most if most >= UNEVEN * even else even)
 
 
 def _full(server: Server, top: Load, in_service: float) -> int:
-    """Workers whose threads were all taken: a worker's share of the requests is that of the CPU."""
-    shares = (top.cores_of(each.pid) / top.server_cores for each in server.workers)
+    """Workers whose threads were all taken."""
     least = TAKEN * (server.threads or 1)
-    return sum(in_service * share >= least for share in shares) if top.server_cores else 0
+    return sum(in_service * share >= least for share in _shares(server, top))
+
+
+def _shares(server: Server, top: Load) -> list[float]:
+    """Each worker's share of the requests, by that of the CPU; none where none was used."""
+    if not top.server_cores:
+        return []
+    return [top.cores_of(each.pid) / top.server_cores for each in server.workers]
 
 
 def tokens(seen: Observation, top: Load, evidence: dict[str, Scalar]) -> Limiter | None:
