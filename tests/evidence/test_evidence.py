@@ -15,6 +15,7 @@ from advisor.documents import (
     Facts,
     Limit,
     Measurement,
+    Step,
     Worker,
 )
 from advisor.model.choose import choose
@@ -310,3 +311,37 @@ def test_confidence_is_high_with_a_narrow_interval_and_a_verdict(
     assert evidence.confidence(demand, plan, cost, measurement) == sure
     other = choose("asgi", demand, cost, limits, Pins(worker_class="asgi"))
     assert evidence.confidence(demand, other, cost, measurement) == "medium"
+
+
+def test_what_waits_together_was_planned_with_less_of_waking_up() -> None:
+    """Steps at which requests took as long as entirely in step, on cores that mostly rested."""
+    first = MEASURED.throughput.steps[0]
+    wait_s, cpu_s = 0.020, 0.0015
+    steps = [
+        first.model_copy(
+            update={"connections": each, "rps": rps, "cpu_per_request_s": cpu_s, "queue": None}
+        )
+        for each, rps in ((2, 2 / 0.023), (4, 4 / 0.026), (64, 232.0))
+    ]
+    apart = [step.model_copy(update={"rps": step.connections / 0.0216}) for step in steps[:2]]
+
+    def planned(steps: list[Step]) -> float:
+        throughput = MEASURED.throughput.model_copy(
+            update={"steps": steps, "knee_rps": estimate(232.0)}
+        )
+        told = {"server_cpu_cores": 0.35, "cpu_left_cores": 2.0, "in_service_per_worker": 5}
+        measurement = changed(
+            throughput=throughput,
+            target=MEASURED.target.model_copy(update={"workers": 1}),
+            limiter=verdict("concurrency").model_copy(update={"evidence": told}),
+            cpu_per_request_s=estimate(cpu_s),
+            wait_per_request_s=estimate(wait_s),
+            class_costs={
+                "uvicorn_worker.UvicornWorker": ClassCost(cpu_s=1e-4, held_s=1e-4, wake_s=3e-4)
+            },
+        )
+        demand = evidence.demand_of(measurement, "asgi")
+        assert demand is not None
+        return demand.cpu_s
+
+    assert planned(steps) > planned([*apart, steps[2]]) + 0.0001

@@ -308,8 +308,17 @@ def test_of_idle_loops_that_pool_a_few_are_kept_busy() -> None:
     assert got == pytest.approx(30 / 0.0202, rel=0.25)
 
 
-def test_loops_that_block_share_connections_almost_evenly() -> None:
-    """One that blocks is away from its socket until the burst of connections is over."""
-    demand = replace(BLOCKED, cpu_s=0.0003)
+def test_few_connections_do_not_crowd_on_one_loop_that_blocks() -> None:
+    """It is away from its socket until their burst is over, though it is idle most of the time."""
     config = Configuration(UVICORN_WORKER, 16)
-    assert expected(config, demand, 2, 64) > 0.93 * pooled(config, demand, 2, 64)
+    assert expected(config, BLOCKED, 2, 4) > 0.85 * pooled(config, BLOCKED, 2, 4)
+
+
+def test_requests_that_come_together_pay_for_waking_up_once() -> None:
+    seen = Demand(0.001, 0.001, 0.001, 0.020, measured_as=UVICORN_WORKER, slots=5, wake_s=0.0008)
+    one = Configuration(UVICORN_WORKER, 1)
+    apart, together = (
+        woken(one, replace(seen, lockstep=how), 2, 64).cpu_s - 0.001 for how in (0.0, 1.0)
+    )
+    assert 0.0003 < apart < 0.0005
+    assert together < apart / 2

@@ -276,8 +276,8 @@ def test_more_loops_that_block_serve_no_less() -> None:
 
 def test_two_per_cent_are_given_up_for_less_memory() -> None:
     three, two, one = (
-        Candidate(Configuration(UVICORN_WORKER, workers), rps, workers * 50 * MIB)
-        for workers, rps in ((3, 1500), (2, 1480), (1, 1400))
+        Candidate(Configuration(UVICORN_WORKER, workers), rps, memory * MIB)
+        for workers, rps, memory in ((3, 1500, 150), (2, 1480, 110), (1, 1400, 70))
     )
     assert _pick([three, two, one], COMPUTING, LIMITS) is two
     assert _pick([three, one], COMPUTING, LIMITS) is three

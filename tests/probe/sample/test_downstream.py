@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TESTS = Path(__file__).parents[2]
-# Two connections of which it holds both ends; all four are its own, whatever the port.
+# Two connections of which it holds both ends; all four are its own, whatever the port. A third one
+# has been closed by its other end, which nobody asks any more.
 HOLDS_TWO = """
 import socket, sys
 from tests import loopback
 if sys.argv[1] == "apart":
     loopback.own()
 server = socket.create_server(("127.0.0.1", 0))
-ends = [socket.create_connection(server.getsockname()) for _ in range(2)]
-ends += [server.accept()[0] for _ in range(2)]
+ends = [socket.create_connection(server.getsockname()) for _ in range(3)]
+ends += [server.accept()[0] for _ in range(3)]
+ends.pop().close()
+while ends[2].recv(1):
+    pass
 print(server.getsockname()[1], flush=True)
 sys.stdin.read()
 """
