@@ -5,9 +5,9 @@
 Each app is launched under every worker class, number of workers and threads that may help, behind
 nginx with upstream keep-alive and loaded by wrk: the grid, kept in $XDG_CACHE_HOME. Then the app
 runs naively, is probed once and advised; our pick races the grid's best three in whole launches
-that take turns, and the medians are compared, brought to one speed of the machine. After `--runs`
-of each, what is left of the minutes goes to the apps whose launches differ most. The formulas'
-picks are part of the grid.
+that take turns, each loaded twice over connections opened anew, and the medians are compared,
+brought to one speed of the machine. After `--runs` launches of each, what is left of the minutes
+goes to the apps whose loads differ most. The formulas' picks are part of the grid.
 """
 
 from __future__ import annotations
@@ -40,7 +40,11 @@ from benchmarks.table import show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Launch = Callable[[Case, Config], Point]
+    Launch = Callable[..., list[Point]]
+
+
+# Loads of each launch of a race, and how long: more of them tell more than longer ones.
+LOADS, RACE_LOAD_S = 2, 1
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def search(case: Case, launch: Launch) -> Searched:
     cache = Cache(case)
 
     def launched(config: Config) -> Point:
-        point = launch(case, config)
+        (point,) = launch(case, config)
         print(
             f"    {case.name}: {config!s:<16} {point.rps:>8,.0f} requests/s, "
             f"{point.pss_bytes / 2**20:.0f} MB, {point.busy_ratio:.0%} busy",
@@ -135,9 +139,9 @@ def contest(found: Searched, wanted: argparse.Namespace, launch: Launch) -> Cont
     advice = race.replay(case, wanted.replay) if wanted.replay else race.advise(case)
     if wanted.keep:
         advice.keep(wanted.keep, case)
-    launched = partial(launch, case)
+    launched = partial(launch, case, loads=LOADS, load_s=RACE_LOAD_S)
     if wanted.from_grid:
-        found.cache.through(launched)(advice.config)
+        found.cache.through(lambda config: launch(case, config)[0])(advice.config)
         return Contest(found, advice, race.Race([], launched))
     rivals = grid.finalists(list(found.points.values()), case)
     formers = found.picks.values() if wanted.formulas else ()

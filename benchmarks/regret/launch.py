@@ -51,25 +51,34 @@ server {{
 """
 
 
-def measure(case: Case, config: Config, beside: Speed) -> Point:
+def measure(
+    case: Case, config: Config, beside: Speed, *, loads: int = 1, load_s: int = LOAD_S
+) -> list[Point]:
     """Launch, wait until every worker has booted, warm up, load, and look at memory and speed.
 
-    Raises `AdvisorError` where it does not come up.
+    Each of several `loads` comes through an nginx of its own: how connections fall on workers
+    decides more than a boot does, which takes longest. Raises `AdvisorError` where it does not
+    come up.
     """
-    with warm(case, config) as (pid, _port, url):
+    with started(case, config, SERVED) as (pid, port):
+        return [_loaded(case, config, beside, pid, port, load_s) for _ in range(loads)]
+
+
+def _loaded(case: Case, config: Config, beside: Speed, pid: int, port: int, load_s: int) -> Point:
+    with warmed(case, port) as url:
         pids = tree(pid)
         psutil.cpu_percent()
         before, began = used(pids), time.monotonic()
-        score = referee(url, seconds=LOAD_S, connections=CONNECTIONS)
+        score = referee(url, seconds=load_s, connections=CONNECTIONS)
         spent, ended = used(pids) - before, time.monotonic()
         busy = psutil.cpu_percent() / 100
         master, *workers = holdings(tree(pid))
         largest = max((rss(each) for each in pids[1:]), default=0)
-    asked = max(1.0, score.rps * LOAD_S)
+    asked = max(1.0, score.rps * load_s)
     held = sum(each.pss_bytes for each in workers)
     return Point(
         config=config,
-        rps=max(0.0, score.rps - score.failed / LOAD_S),
+        rps=max(0.0, score.rps - score.failed / load_s),
         p99_s=score.p99_s,
         failed_ratio=score.failed / asked,
         busy_ratio=max(busy, spent / (ended - began) / case.cpus if case.cpus else 0.0),
@@ -86,13 +95,19 @@ def warm(case: Case, config: Config) -> Iterator[tuple[int, int, str]]:
 
     Raises `AdvisorError` where it does not come up.
     """
+    with started(case, config, SERVED) as (pid, port), warmed(case, port) as url:
+        yield pid, port, url
+
+
+@contextmanager
+def warmed(case: Case, port: int) -> Iterator[str]:
+    """An nginx before the app's port, both warmed up inside the `with`: the route's URL there."""
     with (
-        started(case, config, SERVED) as (pid, port),
         tempfile.TemporaryDirectory() as stage,
         proxied(port, Path(stage), case.route) as url,
     ):
         drain(referee(url, seconds=WARM_S, connections=CONNECTIONS).rps)
-        yield pid, port, url
+        yield url
 
 
 @contextmanager

@@ -115,11 +115,15 @@ def _intent(case: Case) -> Intent | None:
 class Race:
     """Ours and its rivals, that are launched in turns: each once a round, in another order.
 
-    Launches of one configuration differ by more than most configurations do.
+    Launches of one configuration differ by more than most configurations do. `measure` gives what
+    each load of one launch gave.
     """
 
-    def __init__(self, configs: Iterable[Config], measure: Callable[[Config], Point]) -> None:
+    def __init__(
+        self, configs: Iterable[Config], measure: Callable[[Config], Sequence[Point]]
+    ) -> None:
         self.launched: dict[Config, list[Point]] = {config: [] for config in configs}
+        self.rounds = 0
         self.took_s = 0.0
         self._measure = measure
 
@@ -128,13 +132,9 @@ class Race:
         began, order = time.monotonic(), list(self.launched)
         random.shuffle(order)
         for config in order:
-            self.launched[config].append(self._measure(config))
+            self.launched[config].extend(self._measure(config))
+        self.rounds += 1
         self.took_s += time.monotonic() - began
-
-    @property
-    def rounds(self) -> int:
-        """How often each was launched."""
-        return min(map(len, self.launched.values()), default=0)
 
     @property
     def doubt(self) -> float:
@@ -149,8 +149,9 @@ class Race:
         ours, *rivals = ([max(each.rps, 1e-3) for each in row] for row in level)
         if not rivals:
             return 0.0
-        ratios = map(math.log, map(truediv, ours, max(rivals, key=statistics.median)))
-        return statistics.stdev(ratios) / math.sqrt(self.rounds)
+        best = max(rivals, key=statistics.median)
+        ratios = [math.log(each) for each in map(truediv, ours, best)]
+        return statistics.stdev(ratios) / math.sqrt(len(ratios))
 
 
 def settle(races: Sequence[Race], *, ends: float) -> None:

@@ -22,7 +22,7 @@ NAME, CONFIG = 26, 18
 LEAST_MEDIAN, LEAST_SHARE, MOST_MEMORY = 0.98, 0.92, 1.15
 LEGEND = (
     "  Shares are of the best throughput within the budget; memory is over the smallest as good;\n"
-    "  launches are those of each that was raced: the more they differ, the more of them.\n"
+    "  loads are those of each that was raced, two a launch: the more they differ, the more.\n"
     "  * from the cached grid, not raced in this run; ! over the budget."
 )
 
@@ -32,18 +32,18 @@ def header() -> str:
     formulas = "".join(f"{name:>11}" for name in FORMULAS)
     return (
         f"  {'app':<{NAME}}{'best':<{CONFIG}}{'req/s':>8}  {'ours':<{CONFIG}}{'share':>6}"
-        f"{'memory':>8}{'budget':>8}{'time':>7}{'launches':>10}{formulas}"
+        f"{'memory':>8}{'budget':>8}{'time':>7}{'loads':>10}{formulas}"
     )
 
 
 def line(row: Row) -> str:
     """A row of the table."""
-    launches = min(map(len, row.raced.values()), default=0)
+    loads = min(map(len, row.raced.values()), default=0)
     formulas = "".join(f"{_share(row, name):>11}" for name in FORMULAS)
     return (
         f"  {row.case:<{NAME}}{row.best!s:<{CONFIG}}{row.best_rps:>8,.0f}  "
         f"{row.ours!s:<{CONFIG}}{row.share:>6.2f}{row.memory_ratio:>8.2f}"
-        f"{'kept' if row.kept else 'OVER':>8}{row.took_s:>5.0f} s{launches:>10}{formulas}"
+        f"{'kept' if row.kept else 'OVER':>8}{row.took_s:>5.0f} s{loads:>10}{formulas}"
     )
 
 

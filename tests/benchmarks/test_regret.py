@@ -185,16 +185,16 @@ def test_the_figures_hold_ours_to_their_limits() -> None:
 def test_a_race_gives_every_configuration_its_turn_each_round() -> None:
     asked: list[Config] = []
 
-    def launched(config: Config) -> Point:
+    def launched(config: Config) -> list[Point]:
         asked.append(config)
-        return point(config, 1)
+        return [point(config, 1), point(config, 2)]
 
     three = [Config("sync", size) for size in (1, 2, 3)]
     race = Race([*three, three[0]], launched)
     for _ in range(3):
         race.round()
     seen = race.launched
-    assert {config: len(points) for config, points in seen.items()} == dict.fromkeys(three, 3)
+    assert {config: len(points) for config, points in seen.items()} == dict.fromkeys(three, 6)
     assert race.rounds == 3
     for turn in range(3):
         assert sorted(asked[3 * turn : 3 * turn + 3]) == three
@@ -204,7 +204,9 @@ def running(*rates: float) -> Race:
     """A race that has had two rounds: one configuration of these rates in turn, one of 100."""
     turns = itertools.cycle(rates)
     one, steady = Config("sync", 1), Config("sync", 2)
-    race = Race([one, steady], lambda config: point(config, next(turns) if config == one else 100))
+    race = Race(
+        [one, steady], lambda config: [point(config, next(turns) if config == one else 100)]
+    )
     for _ in range(2):
         race.round()
     return race
@@ -260,7 +262,7 @@ def test_a_rival_that_is_beaten_anyway_leaves_no_doubt() -> None:
     ours, rival, beaten = (Config("sync", size) for size in (1, 2, 3))
     race = Race(
         [ours, beaten, rival],
-        lambda config: point(config, next(turns) if config == beaten else 90 + config.workers),
+        lambda config: [point(config, next(turns) if config == beaten else 90 + config.workers)],
     )
     for _ in range(2):
         race.round()
