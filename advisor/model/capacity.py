@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # stands for what they lose to the interpreter's lock besides, as workers and the load share cores:
 # 2 x 32 that held 32 each of requests that wait for 20 ms used 1.35 of two cores, 2 x 4 that
 # compute used all. sync's connections close, and the next one goes where a worker is idle.
-IDLE_LOOPS, FULL_CPU, BUSY_LOOPS = 0.35, 0.19, 32.0
+IDLE_LOOPS, FULL_CPU, BUSY_LOOPS = 0.25, 0.25, 32.0
 COMPUTING_THREADS, WAITING_THREADS = 2.0, 0.5
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # What others' work costs a process whose turn comes after more than so many on a core: a Django
@@ -159,18 +159,7 @@ def woken(config: Configuration, demand: Demand, cores: float, concurrency: int)
     """The demand under the configuration's class, with what waking up adds at this load."""
     priced = demand.under(config.worker_class)
     _, held, most = station(config, priced, cores, concurrency)
-    cpu = awake_s(
-        priced.cpu_s,
-        priced.wake_s,
-        priced.nap_s,
-        away_s=priced.total_s - priced.cpu_s,
-        inside=min(concurrency, config.workers * config.slots(priced, concurrency)),
-        each=concurrency / config.workers,
-        workers=config.workers,
-        together=priced.lockstep,
-        cores=min(cores, config.workers),
-        most_rps=min(most, config.workers / held),
-    )
+    cpu = awake_s(config, priced, cores, concurrency, min(most, config.workers / held))
     return priced.dearer(max(cpu - priced.cpu_s, _cold_turn(config, priced, cores, cpu)))
 
 

@@ -11,6 +11,11 @@ again at once took 48 and 56 µs more of Flask and FastAPI routes that compute t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from advisor.model.service import Configuration, Demand
+
 # A core that rested for so long is half as cold as it gets.
 COOLS_S = 0.004
 ROUNDS = 8
@@ -68,32 +73,24 @@ def asleep(used: float, each: float) -> float:
 
 
 def awake_s(
-    cpu_s: float,
-    wake_s: float,
-    nap_s: float,
-    *,
-    away_s: float,
-    inside: int,
-    each: float,
-    workers: int,
-    together: float,
-    cores: float,
-    most_rps: float,
+    config: Configuration, demand: Demand, cores: float, concurrency: int, most_rps: float
 ) -> float:
     """CPU of a request with what waking up adds at the load that comes of it.
 
-    `inside` requests at a time are `away_s` off the CPU each, `each` is a worker's share, and no
-    more than `most_rps` are served: asymptotic bounds of a closed load (Lazowska and others 1984,
-    5.2).
+    The requests inside are away from the CPU for the rest of their time each, and no more than
+    `most_rps` are served: asymptotic bounds of a closed load (Lazowska and others 1984, 5.2).
     """
-    cpu = cpu_s
+    inside = min(concurrency, config.workers * config.slots(demand, concurrency))
+    away = demand.total_s - demand.cpu_s
+    cores, each = min(cores, config.workers), concurrency / config.workers
+    cpu = demand.cpu_s
     for _ in range(ROUNDS):
-        rate = min(inside / (cpu + away_s), cores / cpu, most_rps)
-        rest = max(0.0, cores / rate - cpu)
-        served = rate * (cpu + away_s) / workers
-        extra = wake_s * bunched(rest, served, together) + nap_s * asleep(rate * cpu / cores, each)
+        rate = min(inside / (cpu + away), cores / cpu, most_rps)
+        rest, served = max(0.0, cores / rate - cpu), rate * (cpu + away) / config.workers
+        extra = demand.wake_s * bunched(rest, served, demand.lockstep)
+        extra += demand.nap_s * asleep(rate * cpu / cores, each)
         # Halfway: a longer request rests less, and so would take turns with a shorter one.
-        cpu = (cpu + cpu_s + extra) / 2
+        cpu = (cpu + demand.cpu_s + extra) / 2
     return cpu
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,11 +53,14 @@ def _network(pid: int | str) -> str:
 def _to_others(pid: int, network: str, server_port: int) -> frozenset[int]:
     """Inodes of the connections in a network namespace that are not at the server's port.
 
-    The kernel tells of our own at once; of a container's its process has a text.
+    The kernel tells of our own at once, where it is asked (gVisor's does not answer); of a
+    container's its process has a text.
     """
+    ports: dict[int, int] | None = None
     if network == _network("self"):
-        ports = {inode: port for inode, ((_, port), _) in traffic.established().items()}
-    else:
+        with suppress(OSError):
+            ports = {inode: port for inode, ((_, port), _) in traffic.established().items()}
+    if ports is None:
         texts = (Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6"))
         ports = {inode: port for text in texts for inode, port in parse(text).items()}
     return frozenset(inode for inode, port in ports.items() if port != server_port)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
@@ -72,6 +73,17 @@ def test_ended_connections_are_not_even_read(
         raise AssertionError(path)
 
     monkeypatch.setattr(Path, "read_text", read_text)
+    assert downstream.count([holder[0]], server_port=holder[1]) == 2
+
+
+@pytest.mark.parametrize("holder", ["beside"], indirect=True)
+def test_a_kernel_that_does_not_tell_of_its_sockets_has_a_text_still(
+    holder: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+
+    monkeypatch.setattr(socket, "socket", unsupported)
     assert downstream.count([holder[0]], server_port=holder[1]) == 2
 
 
