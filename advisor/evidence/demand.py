@@ -90,7 +90,7 @@ def demand_of(
     )
     far = ELSEWHERE if elsewhere else 1.0
     together = lockstep(measurement, measured_as, wait)
-    woken = waking(measurement, measured_as.name if measured_as else None, wait, together)
+    woken = waking(measurement, measured_as, wait, together)
     told = measurement.limiter.evidence
     own_limit = told.get("tokens") or told.get("in_service_per_worker")
     return Demand(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from advisor.model.waking import asleep, bunched, coldness, rest_s
+from advisor.model.waking import asleep, bunched, coldness, hopping_s, rest_s
 
 if TYPE_CHECKING:
     from advisor.documents import Measurement
+    from advisor.model.classes import WorkerClass
 
 # Where a host was not measured, and at most: FACTS has 790 µs at 20/s, 458 at 200/s and 224 back to
 # back; a Django page of 880 µs on resting cores took 750 to 930 on busy ones.
@@ -38,8 +39,10 @@ class Waking:
     most_s: float
 
 
-def waking(measurement: Measurement, name: str | None, wait_s: float, together: float) -> Waking:
-    """Of the worker class `name`; nothing where it is not known how the cores rested."""
+def waking(
+    measurement: Measurement, measured_as: WorkerClass | None, wait_s: float, together: float
+) -> Waking:
+    """Of the worker class it was measured under; nothing where it is not known how cores rested."""
     seen, cpu = measurement.limiter.evidence, measurement.cpu_per_request_s
     used, left = seen.get("server_cpu_cores"), seen.get("cpu_left_cores")
     workers = measurement.target.workers
@@ -51,13 +54,16 @@ def waking(measurement: Measurement, name: str | None, wait_s: float, together: 
     cold = bunched(rest_s(cores, used, cpu.value), served, together)
     wake = _told(measurement, cold)
     if wake is None:
-        null = _null(measurement, name)
+        null = _null(measurement, measured_as)
         wakes = TWICE if wait_s > WAITS_S else 1.0
         wake = LIKELY_WAKE_S if null is None else COLDER * null * wakes
     each = seen.get("connections")
     met = asleep(used / cores, each / workers) if isinstance(each, int | float) else 1.0
     nap = _nap(measurement, met)
-    paid = min(wake * cold + nap * met, cpu.value / 2)
+    paid = wake * cold + nap * met
+    if measured_as and measured_as.kind == "threads":
+        paid = max(paid, hopping_s(wake, wait_s, workers=workers, cores=left))
+    paid = min(paid, cpu.value / 2)
     return Waking(wake, nap, paid, max(1.5 * paid, MOST_WAKE_S * cold))
 
 
@@ -94,7 +100,8 @@ def _lone(measurement: Measurement) -> _Lone | None:
     return _Lone(max(0.0, step.cpu_per_request_s - cpu.value), coldness(rested))
 
 
-def _null(measurement: Measurement, name: str | None) -> float | None:
+def _null(measurement: Measurement, measured_as: WorkerClass | None) -> float | None:
     costs = measurement.class_costs
-    found = [costs[name]] if name in costs else list(costs.values())
+    own = costs.get(measured_as.name) if measured_as else None
+    found = [own] if own else list(costs.values())
     return next((each.wake_s for each in found if each.wake_s is not None), None)

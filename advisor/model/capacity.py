@@ -17,7 +17,7 @@ from advisor.model import spread
 from advisor.model.lockstep import excess_s, slack
 from advisor.model.queueing import closed_throughput
 from advisor.model.service import Bracket, station
-from advisor.model.waking import awake_s, cold_turn_s
+from advisor.model.waking import awake_s, cold_turn_s, hopping_s
 
 if TYPE_CHECKING:
     from advisor.model.service import Configuration, Demand
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 # one that computes, and a few connections: concentrations of 0.5 to 0.8 under 8 to 24 workers, 0.3
 # to 0.6 under 48. Busy loops leave more to one another, but not evenly: of 64, two of them held 20
 # to 44 in six launches. Threads accept one at a time, and those of a busy worker as readily as
-# others': of 64, two workers' held 10 at least in 21 launches (1.4 to 4.8). Where they wait, 0.5
+# others': of 64, two workers' held 10 at least in 21 launches (1.4 to 4.8). Where they wait, 0.7
 # stands for what they lose to the interpreter's lock besides, as workers and the load share cores:
 # 2 x 32 that held 32 each of requests that wait for 20 ms used 1.35 of two cores, 2 x 4 that
 # compute used all. sync's connections close, and the next one goes where a worker is idle.
 IDLE_LOOPS, FULL_CPU, BUSY_LOOPS = 0.25, 0.25, 32.0
-COMPUTING_THREADS, WAITING_THREADS = 2.0, 0.5
+COMPUTING_THREADS, WAITING_THREADS = 2.0, 0.7
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # What others' work costs a process whose turn comes after more than so many on a core: a Django
 # page took 730 µs on busy threads, 900 of 24 to 47 sync workers; two on one core lost none.
@@ -160,7 +160,11 @@ def woken(config: Configuration, demand: Demand, cores: float, concurrency: int)
     priced = demand.under(config.worker_class)
     _, held, most = station(config, priced, cores, concurrency)
     cpu = awake_s(config, priced, cores, concurrency, min(most, config.workers / held))
-    return priced.dearer(max(cpu - priced.cpu_s, _cold_turn(config, priced, cores, cpu)))
+    cold = _cold_turn(config, priced, cores, cpu)
+    if config.worker_class.kind == "threads":
+        away = priced.wait_s + priced.blocked_s
+        cold = max(cold, hopping_s(priced.wake_s, away, workers=config.workers, cores=cores))
+    return priced.dearer(max(cpu - priced.cpu_s, cold))
 
 
 def _cold_turn(config: Configuration, demand: Demand, cores: float, cpu_s: float) -> float:

@@ -10,7 +10,8 @@ import pytest
 from advisor import files
 from advisor.documents import ClassCost, Estimate, Measurement
 from advisor.evidence.waking import COLDER, LIKELY_WAKE_S, MOST_NAP_S, TWICE, Waking, waking
-from advisor.model.waking import asleep, bunched, coldness
+from advisor.model.classes import GEVENT, GTHREAD, SYNC
+from advisor.model.waking import asleep, bunched, coldness, hopping_s
 
 MEASURED = files.read(Measurement, Path(__file__).parents[1] / "examples" / "measurement.json")
 WAITS_S = 0.020
@@ -49,7 +50,7 @@ def test_a_busy_core_is_never_cold_and_a_resting_one_by_degrees() -> None:
 
 def test_the_lightest_load_tells_what_waking_up_takes() -> None:
     """A FastAPI route of the shared facts' kind: 0.9 ms on a full core, 2 ms at 40 a second."""
-    found = waking(measured(0.0009, 0.98, lone_s=0.002, sync=0.0001), "sync", WAITS_S, together=0.0)
+    found = waking(measured(0.0009, 0.98, lone_s=0.002, sync=0.0001), SYNC, WAITS_S, together=0.0)
     assert found.paid_s < 0.00001
     rest_s = 1 / 40 - 0.002
     assert found.wake_s * coldness(rest_s) == pytest.approx(0.0011, rel=0.01)
@@ -58,21 +59,21 @@ def test_the_lightest_load_tells_what_waking_up_takes() -> None:
 def test_a_first_step_of_several_connections_is_no_lone_request() -> None:
     seen = measured(0.0009, 0.98, lone_s=0.002, sync=0.0001)
     assert waking(
-        first_step(seen, connections=2), "sync", WAITS_S, together=0.0
+        first_step(seen, connections=2), SYNC, WAITS_S, together=0.0
     ).wake_s == pytest.approx(COLDER * TWICE * 0.0001)
 
 
 def test_one_that_asks_again_at_once_tells_what_any_sleep_takes() -> None:
     """A route of 193 µs on eight connections, of 249 on one that hardly lets the core rest."""
     seen = computing(0.000193, lone_s=0.000249)
-    found = waking(seen, "sync", 0.0, together=0.0)
+    found = waking(seen, SYNC, 0.0, together=0.0)
     assert found.wake_s == pytest.approx(COLDER * 0.0003)
     assert found.nap_s == pytest.approx(0.000056 / (1 - asleep(0.98, 8)))
     assert 0 < found.paid_s < 0.2 * found.nap_s
     # One that was always alone, or took implausibly much, tells little.
-    assert waking(computing(0.000193, lone_s=0.001), "sync", 0.0, together=0.0).nap_s == MOST_NAP_S
+    assert waking(computing(0.000193, lone_s=0.001), SYNC, 0.0, together=0.0).nap_s == MOST_NAP_S
     assert (
-        waking(computing(0.000193, lone_s=0.000249, each=1), "sync", 0.0, together=0.0).nap_s == 0.0
+        waking(computing(0.000193, lone_s=0.000249, each=1), SYNC, 0.0, together=0.0).nap_s == 0.0
     )
 
 
@@ -90,16 +91,32 @@ def computing(cpu_s: float, *, lone_s: float, each: int = 8) -> Measurement:
 
 def test_a_null_app_tells_where_the_cores_always_rested() -> None:
     resting = measured(0.002, 0.17, lone_s=0.0021, sync=0.0008, gthread=0.0007)
-    found = waking(resting, "sync", WAITS_S, together=0.0)
+    found = waking(resting, SYNC, WAITS_S, together=0.0)
     assert found.wake_s == pytest.approx(TWICE * COLDER * 0.0008)
     assert found.paid_s == 0.001  # never more than half of what was measured
     # One that waits for nothing is woken once. Another class stands for one without a figure.
-    assert waking(resting, "sync", 0.0, together=0.0).wake_s == pytest.approx(COLDER * 0.0008)
-    assert waking(resting, "gevent", 0.0, together=0.0).wake_s == pytest.approx(COLDER * 0.0008)
+    assert waking(resting, SYNC, 0.0, together=0.0).wake_s == pytest.approx(COLDER * 0.0008)
+    assert waking(resting, GEVENT, 0.0, together=0.0).wake_s == pytest.approx(COLDER * 0.0008)
+
+
+def test_threads_that_wait_paid_for_another_core_however_busy_theirs_were() -> None:
+    busy = measured(0.0011, 1.96, sync=0.0004)
+    busy = busy.model_copy(
+        update={
+            "limiter": busy.limiter.model_copy(
+                update={"evidence": {"server_cpu_cores": 1.96, "cpu_left_cores": 2.0}}
+            ),
+            "target": busy.target.model_copy(update={"workers": 4}),
+        }
+    )
+    alone, threads = (waking(busy, each, WAITS_S, together=0.0) for each in (SYNC, GTHREAD))
+    assert alone.paid_s < 0.00005
+    assert threads.paid_s == hopping_s(threads.wake_s, WAITS_S, workers=4, cores=2.0) > 0.0002
+    assert waking(busy, GTHREAD, 0.0, together=0.0).paid_s < 0.00005
 
 
 def test_without_either_a_little_is_likely() -> None:
-    found = waking(measured(0.002, 0.17, sync=None), "sync", WAITS_S, together=0.0)
+    found = waking(measured(0.002, 0.17, sync=None), SYNC, WAITS_S, together=0.0)
     assert found.wake_s == LIKELY_WAKE_S
     assert 0 < found.paid_s < found.wake_s < found.most_s
 
@@ -107,7 +124,7 @@ def test_without_either_a_little_is_likely() -> None:
 def test_nothing_is_said_where_nobody_knows_how_the_cores_rested() -> None:
     limiter = MEASURED.limiter.model_copy(update={"evidence": {}})
     hidden = MEASURED.model_copy(update={"limiter": limiter})
-    assert waking(hidden, "sync", WAITS_S, together=0.0) == Waking(0.0, 0.0, 0.0, 0.0)
+    assert waking(hidden, SYNC, WAITS_S, together=0.0) == Waking(0.0, 0.0, 0.0, 0.0)
 
 
 def test_those_that_come_together_are_woken_once() -> None:
@@ -128,7 +145,7 @@ def test_a_pool_whose_requests_come_together_paid_for_one_of_them(rps: float, ea
             "target": resting.target.model_copy(update={"workers": 1}),
         }
     )
-    apart, together = (waking(resting, "sync", WAITS_S, share) for share in (0.0, 1.0))
+    apart, together = (waking(resting, SYNC, WAITS_S, share) for share in (0.0, 1.0))
     rest_s = 0.7 * 0.0013 / 0.3
     assert apart.paid_s == pytest.approx(min(0.00065, apart.wake_s * coldness(rest_s)))
     share = bunched(rest_s, rps * (0.0013 + WAITS_S), 1.0)
