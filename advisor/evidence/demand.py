@@ -105,6 +105,7 @@ def demand_of(
         nap_s=woken.nap_s,
         lockstep=together,
         slots=_slots(own_limit) if isinstance(own_limit, int | float) else None,
+        in_threads="tokens" in told,
     )
 
 

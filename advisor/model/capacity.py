@@ -16,25 +16,32 @@ from typing import TYPE_CHECKING
 from advisor.model import spread
 from advisor.model.lockstep import excess_s, slack
 from advisor.model.queueing import closed_throughput
-from advisor.model.service import Bracket, station
+from advisor.model.service import CROWDED, Bracket, station
 from advisor.model.waking import awake_s, cold_turn_s, hopping_s
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from advisor.model.service import Configuration, Demand
 
 # How evenly connections fall on workers (see spread.py): fitted to launches through nginx with
 # upstream keep-alive (benchmarks/regret/falling.py). The idle loop that wakes first accepts all
 # that wait, and only as many wake at a time as there are cores: where requests leave the CPU idle,
 # 64 connections kept 2, 3, 4, 6, 6, 9 and 10 of 2, 4, 8, 16, 24, 48 and 64 workers' pools busy on
-# two cores, 2 of 2 and 4 of 17 on one. Where they fill it, every loop that wakes takes the CPU from
-# one that computes, and a few connections: concentrations of 0.5 to 0.8 under 8 to 24 workers, 0.3
-# to 0.6 under 48. Busy loops leave more to one another, but not evenly: of 64, two of them held 20
-# to 44 in six launches. Threads accept one at a time, and those of a busy worker as readily as
-# others': of 64, two workers' held 10 at least in 21 launches (1.4 to 4.8). Where they wait, 0.7
-# stands for what they lose to the interpreter's lock besides, as workers and the load share cores:
-# 2 x 32 that held 32 each of requests that wait for 20 ms used 1.35 of two cores, 2 x 4 that
-# compute used all. sync's connections close, and the next one goes where a worker is idle.
-IDLE_LOOPS, FULL_CPU, BUSY_LOOPS = 0.25, 0.25, 32.0
+# two cores, 2 of 2 and 4 of 17 on one. Where they want the CPU, every loop that wakes takes it from
+# one that computes, and a few connections: 8 and 16 workers shared as 2.2 and 0.9 do where all
+# requests compute, as 1.1 and 0.6 where a quarter of those in flight wait, as 0.5 and 0.4 where
+# two fifths do, 24 and 45 then as 0.3 (fitted to some 200 launches; the square of the share that
+# wants the CPU fits them best, by far better than how full it is). Busy loops leave more to one
+# another, but not evenly: of 64, two of them held 20 to 44 in six launches.
+# Threads accept one at a time, and those of a busy worker as readily as others': of 64, two
+# workers' held 10 at least in 21 launches (1.4 to 4.8). Loops that hand requests to threads wait
+# for the interpreter's lock before they accept: 3, 6 and 12 shared as 40, 8 and 0.7 do. Where
+# threads wait, 0.7 stands for what they lose to the interpreter's lock besides, as workers and the
+# load share cores: 2 x 32 that held 32 each of requests that wait for 20 ms used 1.35 of two cores,
+# 2 x 4 that compute used all. sync's connections close, and the next one goes where a worker is
+# idle.
+IDLE_LOOPS, FULL_CPU, BUSY_LOOPS = 0.25, 0.3, 32.0
 COMPUTING_THREADS, WAITING_THREADS = 2.0, 0.7
 UNLUCKY = {"one": math.inf, "loop": 0.2, "threads": 0.001}
 # What others' work costs a process whose turn comes after more than so many on a core: a Django
@@ -45,13 +52,31 @@ COLD_TURN_S, TURNS_WARM = 0.00015, 2
 @lru_cache(maxsize=4096)
 def pooled(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
     """Requests/s when any idle slot takes the next of `concurrency` requests in flight."""
-    delay, held, most = station(config, demand, cores, concurrency)
-    slots = config.workers * config.slots(demand, concurrency)
-    # Where requests wait for a slot, others fill it while the proxy has theirs in hand.
-    delay += demand.hop_s if slots >= concurrency else 0.0
-    inside = min(concurrency, slots)
-    rate = closed_throughput(inside, delay, lambda j: min(min(j, config.workers) / held, most))
+    inside = min(concurrency, config.workers * config.slots(demand, concurrency))
+    rate = _inside(config, demand, cores, concurrency, inside)
     return min(rate, _by_turns(config, demand, cores, min(inside, config.workers)))
+
+
+def _inside(
+    config: Configuration, demand: Demand, cores: float, concurrency: int, inside: float
+) -> float:
+    """Requests/s of so many in slots, a whole number or between two, that share all workers."""
+    delay, held, most = station(config, demand, cores, concurrency)
+    # Where requests wait for a slot, others fill it while the proxy has theirs in hand.
+    slots = config.workers * config.slots(demand, concurrency)
+    delay += demand.hop_s if slots >= concurrency else 0.0
+
+    def served(number: int) -> float:
+        return closed_throughput(number, delay, lambda j: min(min(j, config.workers) / held, most))
+
+    return _between(served, round(inside, 6))
+
+
+def _between(served: Callable[[int], float], number: float) -> float:
+    """What is served by a number, on the straight line between the whole ones beside it."""
+    whole, part = divmod(number, 1)
+    less = served(int(whole))
+    return less + part * (served(int(whole) + 1) - less) if part else less
 
 
 def _by_turns(config: Configuration, demand: Demand, cores: float, busy: float) -> float:
@@ -68,9 +93,7 @@ def _by_turns(config: Configuration, demand: Demand, cores: float, busy: float) 
     def served(loops: int) -> float:
         return closed_throughput(loops, demand.blocked_s, lambda j: min(j / computing, most))
 
-    whole, part = divmod(busy, 1)
-    less = served(int(whole))
-    return less + part * (served(int(whole) + 1) - less) if part else less
+    return _between(served, busy)
 
 
 def expected(config: Configuration, demand: Demand, cores: float, concurrency: int) -> float:
@@ -115,7 +138,10 @@ def _spread(
     even = pooled(config, demand, cores, concurrency)
     balanced = spread.expected(rates, config.workers, math.inf)
     set_right = max(1.0, even / balanced)
-    rate = set_right * spread.expected(rates, config.workers, concentration, even / set_right)
+    slots = config.slots(demand, concurrency)
+    inside = spread.inside(concurrency, slots, config.workers, concentration)
+    most = min(even, _inside(config, demand, cores, concurrency, inside))
+    rate = set_right * spread.expected(rates, config.workers, concentration, most / set_right)
     if not demand.blocked_s:
         return rate
     _, held, _ = station(config, demand, cores, concurrency)
@@ -137,12 +163,15 @@ def _concentration(config: Configuration, demand: Demand, cores: float, concurre
     if kind == "threads":
         away = 1 - demand.cpu_s / (demand.cpu_s + demand.wait_s + demand.blocked_s)
         return COMPUTING_THREADS * math.pow(WAITING_THREADS / COMPUTING_THREADS, away)
-    _, held, most = station(config, demand, cores, concurrency)
+    if demand.in_threads:
+        return COMPUTING_THREADS
+    _, held, _ = station(config, demand, cores, concurrency)
     even = pooled(config, demand, cores, concurrency)
     # One that blocks is away from its socket until the burst of connections is over.
     free = max(1e-3, (1 - even * held / config.workers) * (1 - demand.blocked_s / held))
-    used = min(1.0, even / most)
-    awake = (1 - used) * IDLE_LOOPS / math.sqrt(config.workers) + used * FULL_CPU
+    # The share of requests in flight that do not wait, by Little's law: they want the CPU.
+    pressed = max(0.0, 1 - even * (demand.wait_s + demand.hop_s) / concurrency) ** 2
+    awake = (1 - pressed) * IDLE_LOOPS / math.sqrt(config.workers) + pressed * FULL_CPU
     awake *= min(cores, config.workers)
     return min(BUSY_LOOPS * cores / config.workers, awake / free**3)
 
@@ -172,7 +201,9 @@ def _cold_turn(config: Configuration, demand: Demand, cores: float, cpu_s: float
     paid = cold_turn_s(cpu_s, demand.wake_s, processes=config.workers, cores=cores)
     share = min(1.0, max(1.0, cores) / config.workers)
     own = min(demand.wake_s, COLD_TURN_S) if config.worker_class.kind == "one" else 0.0
-    return max(paid * (1 - share), own * max(0.0, 1 - TURNS_WARM * share))
+    # What a crowd costs is part of it, and counted already.
+    crowded = CROWDED * (1 - share) * cpu_s
+    return max(0.0, paid * (1 - share) - crowded, own * max(0.0, 1 - TURNS_WARM * share))
 
 
 def throughput(config: Configuration, demand: Demand, cores: float, concurrency: int) -> Bracket:

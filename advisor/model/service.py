@@ -42,7 +42,8 @@ class Demand:
     `cpu_low_s` and `cpu_high_s` bound the CPU; `wait_s` passes off the CPU without holding an
     event loop, `blocked_s` off the CPU while holding it. `ceiling_rps` is what the app reached
     where something downstream stopped it, `slots` how many requests one worker's event loop
-    takes on at once where a limit in the app's code (a thread limiter, a pool) stops it.
+    takes on at once where a limit in the app's code (a thread limiter, a pool) stops it, and
+    `in_threads` whether that is the threads that its `def` routes run on.
     `wake_s` is what more CPU one takes after a core's long rest, `nap_s` after any (waking.py).
     `lockstep` is how far waiting requests stay together under a closed load (lockstep.py).
     `hop_s` is what a proxy in front adds to a response, `proxy_s` the CPU it takes from the same
@@ -57,6 +58,7 @@ class Demand:
     measured_as: WorkerClass | None = None
     ceiling_rps: float | None = None
     slots: int | None = None
+    in_threads: bool = False
     wake_s: float = 0.0
     nap_s: float = 0.0
     lockstep: float = 0.0

@@ -51,6 +51,18 @@ def expected(
     return _mean_below(most, *_moments(rates, workers, concentration))
 
 
+def inside(population: int, slots: int, workers: int, concentration: float) -> float:
+    """How many of `population` connections find a slot with the worker that holds them, on average.
+
+    >>> round(inside(4, 2, 2, 1e9), 2), inside(4, 4, 2, 0.3)
+    (3.25, 4.0)
+    """
+    if workers == 1 or slots >= population or math.isinf(concentration):
+        return float(min(population, workers * slots))
+    shares = shares_of_one(population, workers, concentration)
+    return workers * sum(share * min(held, slots) for held, share in enumerate(shares))
+
+
 def _moments(rates: list[float], workers: int, concentration: float) -> tuple[float, float]:
     """Mean and standard deviation, over launches, of what the workers serve together.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,8 @@ CONNECTIONS = 64
 # wrk counts in whole seconds; a placement that lasts a launch matters more than the last per cent.
 WARM_S = 1
 LOAD_S = 2
+# A warm app's later loads need nginx's connections opened, which the first requests do.
+OPENS_S = 0.4
 # The app's idle time beyond nginx's, and a shutdown that idle connections cannot hold up.
 SERVED = ("--keep-alive", "75", "--graceful-timeout", "2", "--no-control-socket")
 BOOTS_S = 45.0
@@ -60,20 +63,24 @@ def measure(
     decides more than a boot does, which takes longest. Raises `AdvisorError` where it does not
     come up.
     """
+    points: list[Point] = []
     with started(case, config, SERVED) as (pid, port):
-        return [_loaded(case, config, beside, pid, port, load_s) for _ in range(loads)]
+        for _ in range(loads):
+            rps = points[-1].rps if points else None
+            with warmed(case, port, rps) as url:
+                points.append(_loaded(case, config, beside, pid, url, load_s))
+    return points
 
 
-def _loaded(case: Case, config: Config, beside: Speed, pid: int, port: int, load_s: int) -> Point:
-    with warmed(case, port) as url:
-        pids = tree(pid)
-        psutil.cpu_percent()
-        before, began = used(pids), time.monotonic()
-        score = referee(url, seconds=load_s, connections=CONNECTIONS)
-        spent, ended = used(pids) - before, time.monotonic()
-        busy = psutil.cpu_percent() / 100
-        master, *workers = holdings(tree(pid))
-        largest = max((rss(each) for each in pids[1:]), default=0)
+def _loaded(case: Case, config: Config, beside: Speed, pid: int, url: str, load_s: int) -> Point:
+    pids = tree(pid)
+    psutil.cpu_percent()
+    before, began = used(pids), time.monotonic()
+    score = referee(url, seconds=load_s, connections=CONNECTIONS)
+    spent, ended = used(pids) - before, time.monotonic()
+    busy = psutil.cpu_percent() / 100
+    master, *workers = holdings(tree(pid))
+    largest = max((rss(each) for each in pids[1:]), default=0)
     asked = max(1.0, score.rps * load_s)
     held = sum(each.pss_bytes for each in workers)
     return Point(
@@ -100,14 +107,31 @@ def warm(case: Case, config: Config) -> Iterator[tuple[int, int, str]]:
 
 
 @contextmanager
-def warmed(case: Case, port: int) -> Iterator[str]:
-    """An nginx before the app's port, both warmed up inside the `with`: the route's URL there."""
+def warmed(case: Case, port: int, rps: float | None = None) -> Iterator[str]:
+    """An nginx before the app's port, both warmed up inside the `with`: the route's URL there.
+
+    An app that is warm already serves `rps`.
+    """
     with (
         tempfile.TemporaryDirectory() as stage,
         proxied(port, Path(stage), case.route) as url,
     ):
-        drain(referee(url, seconds=WARM_S, connections=CONNECTIONS).rps)
+        if rps is None:
+            rps = referee(url, seconds=WARM_S, connections=CONNECTIONS).rps
+        else:
+            knock(url)
+        drain(rps)
         yield url
+
+
+def knock(url: str) -> None:
+    """Load the URL for a moment, and count nothing."""
+    command = [program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{WARM_S}s", url]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as load:
+        try:
+            load.wait(OPENS_S)
+        except subprocess.TimeoutExpired:
+            load.send_signal(signal.SIGINT)
 
 
 @contextmanager

@@ -345,3 +345,11 @@ def test_what_waits_together_was_planned_with_less_of_waking_up() -> None:
         return demand.cpu_s
 
     assert planned(steps) > planned([*apart, steps[2]]) + 0.0001
+
+
+@pytest.mark.parametrize("key", ["tokens", "in_service_per_worker"])
+def test_only_the_limit_of_threads_says_that_requests_run_in_threads(key: str) -> None:
+    told = verdict("concurrency").model_copy(update={"evidence": {key: 40}})
+    demand = evidence.demand_of(changed(limiter=told), "asgi")
+    assert demand is not None
+    assert (demand.slots, demand.in_threads) == (40, key == "tokens")

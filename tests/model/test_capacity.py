@@ -132,14 +132,16 @@ def test_one_process_of_many_pays_though_no_core_rests() -> None:
     seen = Demand(0.00075, 0.0007, 0.0008, 0.010, measured_as=SYNC, wake_s=0.0003)
     many = Configuration(SYNC, 48)
     assert woken(many, seen, 2, 500).cpu_s == pytest.approx(0.00075 + 0.00015 * 46 / 48, rel=0.01)
-    # Loops too, by half of what the rest would cost: here 30 x 0.75 ms / 2, less their own.
+    # Loops too, by half of what the rest would cost: here 30 x 0.75 ms / 2, less their own, and
+    # less what any crowd costs, which the CPU's bound holds already.
+    crowd = 0.08 * 28 / 30 * 0.00075
     loops = Configuration(UVICORN_WORKER, 30)
     waits = replace(seen, measured_as=UVICORN_WORKER)
     cold = woken(loops, waits, 2, 500).cpu_s - 0.00075
-    assert cold == pytest.approx(0.00015 * 28 / 30 * 0.73, rel=0.05)
+    assert cold == pytest.approx(0.00015 * 28 / 30 * 0.73 - crowd, rel=0.05)
     # A host that wakes slowly has no colder caches.
     slowly = woken(loops, replace(waits, wake_s=0.002), 2, 500).cpu_s - 0.00075
-    assert slowly == pytest.approx(cold * 0.0007 / 0.0003, rel=0.05)
+    assert slowly + crowd == pytest.approx((cold + crowd) * 0.0007 / 0.0003, rel=0.05)
     # A lone worker's threads stay on the core that it has.
     threads = Configuration(GTHREAD, 1, 64)
     paid = woken(threads, seen, 2, 500).cpu_s - seen.under(GTHREAD).cpu_s
@@ -277,7 +279,36 @@ def test_a_full_cpu_spreads_connections_over_many_loops_and_an_idle_one_does_not
     assert reached(full, 16) > 0.9
     assert reached(idle, 16) < 0.75
     twelve, many = (throughput(Configuration(UVICORN_WORKER, w), full, 2, 64) for w in (12, 58))
-    assert twelve.value > 0.98 * many.value
+    # 16 launches of 12 (Uvicorn's and asgi's) served 0.82 and 0.95 of as many of 45.
+    assert 0.82 < twelve.value / many.value < 0.95
+
+
+def test_loops_that_hand_requests_to_threads_share_evenly() -> None:
+    """64 connections on 3 loops' 40 threads each fell as evenly as draws do, in 8 launches."""
+    tokens = Demand(0.00115, 0.0011, 0.0012, 0.050, measured_as=UVICORN_WORKER, slots=40)
+    for workers in (4, 6, 8):
+        config = Configuration(UVICORN_WORKER, workers)
+        even = expected(config, replace(tokens, in_threads=True), 2, 64)
+        assert even > 1.02 * expected(config, tokens, 2, 64)
+        assert even == pytest.approx(pooled(config, tokens, 2, 64), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("workers", "seen"), [(8, 935), (12, 1122), (16, 1150), (24, 1229), (45, 1275)]
+)
+def test_requests_in_few_pools_leave_the_cpu_idle_now_and_then(workers: int, seen: int) -> None:
+    """The means of 16 launches each, half Uvicorn's and half asgi's, of loops that pool five."""
+    pools = Demand(
+        *(0.00119, 0.00115, 0.00125, 0.020),
+        measured_as=UVICORN_WORKER,
+        slots=5,
+        wake_s=0.00057,
+        lockstep=1.0,
+        hop_s=0.000012,
+        proxy_s=0.000015,
+    )
+    got = throughput(Configuration(UVICORN_WORKER, workers), pools, 2, 64)
+    assert got.value == pytest.approx(seen, rel=0.08)
 
 
 def test_threads_that_compute_keep_two_workers_busy_where_those_that_wait_do_not() -> None:
